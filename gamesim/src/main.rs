@@ -1,0 +1,2 @@
+//! gamesim.
+fn main() {}

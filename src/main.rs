@@ -1,0 +1,2 @@
+//! scx_gamer.
+fn main() {}
