@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the BPF objects and the daemon share: types, limits and indices. bindgen turns
+ * this file into Rust; sizes and offsets are asserted here and in Rust.
+ */
+#ifndef SCX_GAMER_INTF_H
+#define SCX_GAMER_INTF_H
+
+#include "policy_boost.h"
+#include "policy_deadline.h"
+#include "policy_hist.h"
+#include "policy_pick.h"
+#include "policy_preempt.h"
+#include "policy_regime.h"
+#include "policy_slice.h"
+#include "policy_types.h"
+#include "policy_vtime.h"
+
+enum limits {
+	MAX_CPUS = 1024,
+	MAX_LLCS = 128,
+	MAX_NODES = 64,
+	CACHE_LINE = 64,
+};
+
+#define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
+#define ASSERT_LAYOUT(type, size)                                                                  \
+	_Static_assert(sizeof(type) == (size), #type " has changed its size")
+#define ASSERT_OFFSET(type, field, offset)                                                         \
+	_Static_assert(__builtin_offsetof(type, field) == (offset), #field " has moved")
+
+/* What a thread is for. A task holds a set of roles: bit (1 << role). */
+enum role {
+	ROLE_INPUT = 0,	     /* reads input devices */
+	ROLE_GAME = 1,	     /* a thread of the game's process */
+	ROLE_BACKGROUND = 2, /* nice 10 and up, SCHED_BATCH, SCHED_IDLE */
+	ROLE_NORMAL = 3,     /* none of the above */
+	ROLE_CNT = 4,
+};
+
+enum device_class {
+	DEVICE_OTHER = 0,
+	DEVICE_KEYBOARD = 1,
+	DEVICE_MOUSE = 2,
+	DEVICE_GAMEPAD = 3,
+	DEVICE_CLASS_CNT = 4,
+};
+
+enum { INPUT_RING_CNT = 16 };
+
+/*
+ * One input event. By design there is no key code and no value: the daemon can count
+ * events and time them, and could not log keys if it wanted to.
+ */
+struct input_record {
+	u64 time_ns;   /* CLOCK_MONOTONIC */
+	u32 device_id; /* the input core's running number of the device */
+	u16 cpu;
+	u8 device_class; /* enum device_class */
+	u8 pad;
+};
+ASSERT_LAYOUT(struct input_record, 16);
+
+/* Written by the input detector on each CPU; drops are never silent. */
+struct input_counters {
+	u64 event_cnt[DEVICE_CLASS_CNT];
+	u64 dropped_cnt;
+} CACHE_ALIGNED;
+ASSERT_LAYOUT(struct input_counters, 64);
+
+enum process_event_kind {
+	PROCESS_EXEC = 0,
+	PROCESS_EXIT = 1,
+};
+
+/* A process (not a thread) has begun a new program or has ended. */
+struct process_event {
+	u32 tgid;
+	u32 kind; /* enum process_event_kind */
+};
+ASSERT_LAYOUT(struct process_event, 8);
+
+/*
+ * What the detectors share with the scheduler; outlives restarts of the scheduler. Written
+ * by BPF programs only.
+ */
+struct evidence {
+	u64 input_event_ns;   /* scheduler clock; the last real input event; 0: none yet */
+	u64 input_reader_cnt; /* how often a thread was newly seen reading input; 0: none ever */
+} CACHE_ALIGNED;
+ASSERT_LAYOUT(struct evidence, 64);
+
+/* The game, written by the daemon only. */
+struct game_evidence {
+	u32 tgid; /* 0: no game */
+} CACHE_ALIGNED;
+ASSERT_LAYOUT(struct game_evidence, 64);
+
+/* What the detectors saw one task do (task storage, shared like `evidence`). */
+struct task_evidence {
+	u64 input_read_ns; /* scheduler clock; last read of an input device; 0: never */
+};
+ASSERT_LAYOUT(struct task_evidence, 8);
+
+/* A role that was seen this long ago still holds. */
+#define EVIDENCE_HOLD_NS (2ULL * 1000 * 1000 * 1000)
+
+/* What the scheduler knows of a task. First line: all that the hot path touches. */
+struct task_ctx {
+	u64 vruntime_ns;   /* weighted run time, see policy_vtime.h */
+	u64 recent_run_ns; /* weighted run time since the last sleep */
+	u64 awake_run_ns;  /* real run time since the last sleep */
+	u64 run_start_ns;  /* when the part of the run that is not charged yet began */
+	u64 wait_start_ns; /* when it became runnable or was put off; 0: does not wait */
+	u64 deadline_ns;   /* of the last enqueue */
+	u32 span_ns;	   /* deadline less the time of the enqueue, saturated */
+	u32 inv_weight;	   /* policy_inv_weight() */
+	u16 queue_idx;	   /* where it waits: QUEUE_NONE, or an index into `queues` */
+	u8 roles;	   /* set of enum role */
+	u8 boost;	   /* of the roles, before it has to be earned */
+	u32 pad;
+	/* second line: cold */
+	u64 roles_checked_ns; /* when the roles were last derived */
+	u64 stint_cnt;	      /* runs */
+	u64 run_total_ns;
+} CACHE_ALIGNED;
+ASSERT_LAYOUT(struct task_ctx, 128);
+ASSERT_OFFSET(struct task_ctx, roles_checked_ns, CACHE_LINE);
+
+/* What a CPU says about itself; written by that CPU, read by those who look for a victim. */
+struct cpu_ctx {
+	u64 run_start_ns; /* of the running task; 0: runs nothing of ours */
+	u64 span_ns;	  /* of the running task */
+	u64 ran_ns;	  /* sum of all run time on this CPU */
+	u32 boost;	  /* of the running task */
+	u32 pid;	  /* of the running task */
+} CACHE_ALIGNED;
+ASSERT_LAYOUT(struct cpu_ctx, 64);
+
+/* A queue of waiting tasks: one for each LLC, and one for each CPU (tasks with no other choice). */
+struct queue_ctx {
+	u64 deadline_ns; /* never later than the head's deadline while waiting_cnt > 0 */
+	u32 waiting_cnt;
+} CACHE_ALIGNED;
+ASSERT_LAYOUT(struct queue_ctx, 64);
+
+/* Index into `queues`: LLCs first, then CPUs. */
+#define QUEUE_OF_LLC(llc) (llc)
+#define QUEUE_OF_CPU(cpu) (MAX_LLCS + (cpu))
+enum queues {
+	QUEUE_CNT = MAX_LLCS + MAX_CPUS,
+	QUEUE_NONE = 0xffff,
+};
+
+/* Load and regime of one LLC. */
+struct llc_ctx {
+	u64 window_start_ns;
+	u64 window_ran_ns; /* sum of the CPUs' ran_ns when the window began */
+	u32 load_pct;	   /* smoothed, 0..100 */
+	u32 busy;	   /* the regime */
+} CACHE_ALIGNED;
+ASSERT_LAYOUT(struct llc_ctx, 64);
+
+/* Indices of the counters of struct cpu_stats. */
+enum stat_idx {
+	STAT_DISPATCH_IDLE = 0,	   /* straight to an idle CPU, found when the task woke */
+	STAT_DISPATCH_OWN = 1,	   /* from the CPU's own queue */
+	STAT_DISPATCH_LLC = 2,	   /* from the queue of the LLC */
+	STAT_DISPATCH_STEAL = 3,   /* from another LLC's queue */
+	STAT_DISPATCH_KEEP = 4,	   /* the running task went on with a new slice */
+	STAT_DISPATCH_KTHREAD = 5, /* per-CPU kernel thread, straight to its CPU */
+	STAT_ENQUEUE_LLC = 6,
+	STAT_ENQUEUE_OWN = 7,
+	STAT_PREEMPT = 8,	  /* a running task was put off for an arrival */
+	STAT_KICK_IDLE = 9,	  /* an idle CPU was woken to look at a queue */
+	STAT_REENQUEUE_RT = 10,	  /* CPU taken by a real-time task: what waited there moved */
+	STAT_SPIN_UNBOOSTED = 11, /* enqueues at which a spinning task had lost its boost */
+	STAT_WINDOW_HIT = 12,	  /* enqueues inside an input window */
+	STAT_REGIME_SWITCH = 13,
+	STAT_NO_TASK_CTX = 14, /* a task without context was met; it ran with defaults */
+	STAT_CNT = 15,
+};
+
+/* One CPU's statistics (per-CPU map, relaxed atomics). */
+struct cpu_stats {
+	u64 counters[STAT_CNT];		    /* by enum stat_idx */
+	u64 role_stint_cnt[ROLE_CNT];	    /* runs, by the role with the highest boost */
+	u64 role_run_ns[ROLE_CNT];	    /* run time, by role */
+	u64 wait_max_ns;		    /* since the scheduler was attached */
+	u64 wait_hist[POLICY_HIST_BUCKETS]; /* runnable to running */
+} CACHE_ALIGNED;
+
+#endif

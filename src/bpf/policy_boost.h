@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Boost: how urgent a task is for what it is, 0 (not) to 7 (most).
+ *
+ * Inputs: the set of roles a task holds, the boost of each role, how long the task has
+ * run since it last slept.
+ * Outputs: one boost, and whether it is urgent (5 and up: preempts wherever it has to).
+ *
+ * A role is a hint that can be wrong or abused, so a boost must be earned all the time:
+ * a task that runs longer than the spin bound without sleeping is not handing work
+ * along a pipeline, and competes without boost until it sleeps again.
+ */
+#ifndef SCX_GAMER_POLICY_BOOST_H
+#define SCX_GAMER_POLICY_BOOST_H
+
+#include "policy_types.h"
+
+#define POLICY_BOOST_MAX    7
+#define POLICY_BOOST_URGENT 5
+
+/* A run this long without a sleep costs the boost: three frames at 60 Hz. */
+#define POLICY_SPIN_NS (50ULL * 1000 * 1000)
+
+static __always_inline u32 policy_boost_clamp(u32 boost)
+{
+	return boost > POLICY_BOOST_MAX ? POLICY_BOOST_MAX : boost;
+}
+
+/* The highest boost among @roles; bit i of @roles stands for @boost_of_role[i]. */
+static __always_inline u32 policy_boost_of_roles(u32 roles, const u8 *boost_of_role, u32 role_cnt)
+{
+	u32 boost = 0;
+
+	for (u32 role = 0; role < role_cnt; role++) {
+		if ((roles & (1U << role)) && boost_of_role[role] > boost)
+			boost = boost_of_role[role];
+	}
+	return policy_boost_clamp(boost);
+}
+
+/* The boost that still counts after @awake_run_ns of running without a sleep. */
+static __always_inline u32 policy_boost_earned(u32 boost, u64 awake_run_ns)
+{
+	return awake_run_ns > POLICY_SPIN_NS ? 0 : policy_boost_clamp(boost);
+}
+
+static __always_inline bool policy_is_urgent(u32 boost)
+{
+	return boost >= POLICY_BOOST_URGENT;
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Deadline: the key by which waiting tasks are ordered, on the scheduler clock.
+ *
+ *     span     = (lag + credit) + recent run, halved once per boost step, at most the wait bound
+ *     deadline = now + span
+ *
+ * where lag is vruntime less the virtual now, and recent run is the weighted run time
+ * since the last sleep (capped). A task that had less than its share and sleeps a lot
+ * gets a deadline close to now; a hog's is far away.
+ *
+ * Why the wait is bounded: a task that waits has a deadline at most one wait bound
+ * after it began to wait. Whatever arrives later than that sorts behind it, whatever
+ * its boost.
+ *
+ * Invariants (property-tested): the span is never above the wait bound; more boost,
+ * more weight or an open window never gives a later deadline; right across a clock wrap.
+ */
+#ifndef SCX_GAMER_POLICY_DEADLINE_H
+#define SCX_GAMER_POLICY_DEADLINE_H
+
+#include "policy_boost.h"
+#include "policy_types.h"
+
+/* How far behind the virtual now a sleeper's vruntime may stay: its credit on waking. */
+#define POLICY_CREDIT_NS (40ULL * 1000 * 1000)
+
+/* Recent run counts up to here; beyond, a hog is a hog. */
+#define POLICY_RECENT_RUN_NS_MAX (100ULL * 1000 * 1000)
+
+struct policy_deadline_in {
+	u64 now_ns;
+	s64 lag_ns;	   /* vruntime - virtual now; > 0: had more than its share */
+	u64 recent_run_ns; /* weighted run time since the last sleep */
+	u64 wait_bound_ns; /* no span is longer */
+	u32 boost;	   /* 0..POLICY_BOOST_MAX */
+	bool in_window;	   /* an input window is open for this task: one more halving */
+};
+
+/* How long after now the deadline lies, in ns: 0..wait_bound_ns. */
+static __always_inline u64 policy_span_ns(const struct policy_deadline_in *in)
+{
+	/* Two wait bounds are enough debt to reach the bound at boost 1 too. */
+	s64 debt_ns_max = (s64)policy_min(in->wait_bound_ns, 1ULL << 40) * 2;
+	s64 lag_ns = policy_clamp(in->lag_ns, -(s64)POLICY_CREDIT_NS, debt_ns_max);
+	u64 span_ns = (u64)(lag_ns + (s64)POLICY_CREDIT_NS) +
+		      policy_min(in->recent_run_ns, POLICY_RECENT_RUN_NS_MAX);
+
+	span_ns >>= policy_boost_clamp(in->boost) + (in->in_window ? 1 : 0);
+	return policy_min(span_ns, in->wait_bound_ns);
+}
+
+static __always_inline u64 policy_deadline_ns(const struct policy_deadline_in *in)
+{
+	return in->now_ns + policy_span_ns(in);
+}
+
+/*
+ * Whether an input window of @window_ns, opened by an event at @event_ns, is open at
+ * @now_ns. Urgent tasks need no window; a zero window is switched off.
+ */
+static __always_inline bool policy_in_window(u64 now_ns, u64 event_ns, u64 window_ns, u32 boost)
+{
+	s64 age_ns = policy_delta_ns(now_ns, event_ns);
+
+	if (!boost || policy_is_urgent(boost) || !event_ns)
+		return false;
+	/* An event from "the future" was stamped by another CPU a moment ago. */
+	return age_ns < 0 ? window_ns > 0 : (u64)age_ns < window_ns;
+}
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Pick: what a CPU that needs work looks at first: the task that just ran on it (if it
+ * still wants to run), its own queue (tasks that may use no other CPU) or the queue it
+ * shares with its LLC. The earliest deadline wins; at a tie, the task that needs no switch,
+ * then the one that has no other CPU.
+ *
+ * A queue's deadline is the published word: never later than its real head's, so that
+ * a head is at worst looked at too early.
+ */
+#ifndef SCX_GAMER_POLICY_PICK_H
+#define SCX_GAMER_POLICY_PICK_H
+
+#include "policy_types.h"
+
+enum policy_pick {
+	POLICY_PICK_NONE = 0,
+	POLICY_PICK_PREV = 1,
+	POLICY_PICK_OWN = 2,
+	POLICY_PICK_LLC = 3,
+};
+
+struct policy_pick_in {
+	u64 prev_deadline_ns;
+	u64 own_deadline_ns;
+	u64 llc_deadline_ns;
+	bool prev_runnable;
+	bool own_waiting;
+	bool llc_waiting;
+};
+
+static __always_inline enum policy_pick policy_pick(const struct policy_pick_in *in)
+{
+	enum policy_pick best = POLICY_PICK_NONE;
+	u64 best_ns = 0;
+
+	if (in->prev_runnable) {
+		best = POLICY_PICK_PREV;
+		best_ns = in->prev_deadline_ns;
+	}
+	if (in->own_waiting &&
+	    (best == POLICY_PICK_NONE || policy_delta_ns(in->own_deadline_ns, best_ns) < 0)) {
+		best = POLICY_PICK_OWN;
+		best_ns = in->own_deadline_ns;
+	}
+	if (in->llc_waiting &&
+	    (best == POLICY_PICK_NONE || policy_delta_ns(in->llc_deadline_ns, best_ns) < 0))
+		best = POLICY_PICK_LLC;
+	return best;
+}
+
+/*
+ * Whether a foreign queue is so late that it is served before one's own: all CPUs of its
+ * LLC may be taken by real-time tasks.
+ */
+#define POLICY_STEAL_OVERDUE_NS (20ULL * 1000 * 1000)
+
+static __always_inline bool policy_steal_first(u64 now_ns, u64 foreign_deadline_ns)
+{
+	return policy_delta_ns(now_ns, foreign_deadline_ns) > (s64)POLICY_STEAL_OVERDUE_NS;
+}
+
+#endif

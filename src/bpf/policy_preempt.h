@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Preemption: whether a task that arrives, and finds no idle CPU, takes a running
+ * task's CPU at once instead of waiting for the end of its slice.
+ *
+ * Compared are spans (how far each task's deadline lies from its own enqueue), not
+ * deadlines: a hog whose old deadline has long passed is still a hog.
+ */
+#ifndef SCX_GAMER_POLICY_PREEMPT_H
+#define SCX_GAMER_POLICY_PREEMPT_H
+
+#include "policy_boost.h"
+#include "policy_types.h"
+
+/* Nobody is put off before this much of a turn: about the cost of twenty switches. */
+#define POLICY_TURN_NS_MIN (200ULL * 1000)
+
+/* An arrival without boost must be at least this much more urgent. */
+#define POLICY_PREEMPT_MARGIN_NS (4ULL * 1000 * 1000)
+
+enum policy_preempt {
+	POLICY_PREEMPT_NO_TURN = 0, /* the running task has not had its minimum turn */
+	POLICY_PREEMPT_NO_BOOST =
+	    1,			    /* the running task's boost is higher, or the same and urgent */
+	POLICY_PREEMPT_NO_SPAN = 2, /* the running task is not clearly less urgent */
+	POLICY_PREEMPT_YES = 3,
+};
+
+struct policy_preempt_in {
+	u64 arrival_span_ns;
+	u64 running_span_ns;
+	u64 running_for_ns;
+	u32 arrival_boost;
+	u32 running_boost;
+};
+
+static __always_inline enum policy_preempt policy_preempt(const struct policy_preempt_in *in)
+{
+	u64 margin_ns = in->arrival_boost > in->running_boost ? 0 : POLICY_PREEMPT_MARGIN_NS;
+
+	if (in->running_boost > in->arrival_boost)
+		return POLICY_PREEMPT_NO_BOOST;
+	if (in->running_boost == in->arrival_boost && policy_is_urgent(in->running_boost))
+		return POLICY_PREEMPT_NO_BOOST;
+	if (in->running_for_ns < POLICY_TURN_NS_MIN)
+		return POLICY_PREEMPT_NO_TURN;
+	if (policy_is_urgent(in->arrival_boost))
+		return POLICY_PREEMPT_YES;
+	return in->arrival_span_ns + margin_ns < in->running_span_ns ? POLICY_PREEMPT_YES
+								     : POLICY_PREEMPT_NO_SPAN;
+}
+
+#endif

@@ -1,0 +1,13 @@
+//! The generated skeletons of the BPF objects, one module each.
+#![allow(unsafe_code, missing_docs, dead_code, non_snake_case, unreachable_pub)]
+#![allow(clippy::all, clippy::pedantic, clippy::undocumented_unsafe_blocks)]
+
+/// The scheduler.
+pub mod main {
+    include!(concat!(env!("OUT_DIR"), "/bpf_skel.rs"));
+}
+
+/// The maps which all objects share.
+pub mod evidence {
+    include!(concat!(env!("OUT_DIR"), "/evidence_skel.rs"));
+}
