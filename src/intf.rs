@@ -4,6 +4,6 @@
 //! [`policy`] wraps what is called from Rust.
 #![allow(unsafe_code)]
 #![allow(missing_docs, non_camel_case_types, non_upper_case_globals, dead_code)]
-#![allow(clippy::all, clippy::pedantic, clippy::undocumented_unsafe_blocks)]
+#![allow(clippy::all, clippy::pedantic, clippy::restriction)]
 
 include!(concat!(env!("OUT_DIR"), "/intf.rs"));

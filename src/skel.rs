@@ -1,6 +1,6 @@
 //! The generated skeletons of the BPF objects, one module each.
 #![allow(unsafe_code, missing_docs, dead_code, non_snake_case, unreachable_pub)]
-#![allow(clippy::all, clippy::pedantic, clippy::undocumented_unsafe_blocks)]
+#![allow(clippy::all, clippy::pedantic, clippy::restriction)]
 
 /// The scheduler.
 pub mod main {
