@@ -2,4 +2,6 @@
 
 pub mod detect;
 pub mod intf;
+pub mod scheduler;
 pub mod skel;
+pub mod topology;

@@ -105,7 +105,7 @@ ASSERT_LAYOUT(struct task_evidence, 8);
 /* A role that was seen this long ago still holds. */
 #define EVIDENCE_HOLD_NS (2ULL * 1000 * 1000 * 1000)
 
-/* What the scheduler knows of a task. First line: all that the hot path touches. */
+/* What the scheduler knows of a task: one line, all of it touched by the hot path. */
 struct task_ctx {
 	u64 vruntime_ns;   /* weighted run time, see policy_vtime.h */
 	u64 recent_run_ns; /* weighted run time since the last sleep */
@@ -113,19 +113,15 @@ struct task_ctx {
 	u64 run_start_ns;  /* when the part of the run that is not charged yet began */
 	u64 wait_start_ns; /* when it became runnable or was put off; 0: does not wait */
 	u64 deadline_ns;   /* of the last enqueue */
-	u32 span_ns;	   /* deadline less the time of the enqueue, saturated */
 	u32 inv_weight;	   /* policy_inv_weight() */
+	u32 roles_checked; /* when the roles were last derived, in units of 2^20 ns (about 1 ms) */
 	u16 queue_idx;	   /* where it waits: QUEUE_NONE, or an index into `queues` */
 	u8 roles;	   /* set of enum role */
 	u8 boost;	   /* of the roles, before it has to be earned */
-	u32 pad;
-	/* second line: cold */
-	u64 roles_checked_ns; /* when the roles were last derived */
-	u64 stint_cnt;	      /* runs */
-	u64 run_total_ns;
+	bool pinned;	   /* its affinity leaves one CPU */
+	u8 pad[3];
 } CACHE_ALIGNED;
-ASSERT_LAYOUT(struct task_ctx, 128);
-ASSERT_OFFSET(struct task_ctx, roles_checked_ns, CACHE_LINE);
+ASSERT_LAYOUT(struct task_ctx, 64);
 
 /* What a CPU says about itself; written by that CPU, read by those who look for a victim. */
 struct cpu_ctx {
@@ -148,9 +144,13 @@ ASSERT_LAYOUT(struct queue_ctx, 64);
 #define QUEUE_OF_LLC(llc) (llc)
 #define QUEUE_OF_CPU(cpu) (MAX_LLCS + (cpu))
 enum queues {
-	QUEUE_CNT = MAX_LLCS + MAX_CPUS,
+	QUEUE_CNT = 2048, /* a power of two, so that a mask bounds an index */
 	QUEUE_NONE = 0xffff,
 };
+_Static_assert(MAX_LLCS + MAX_CPUS <= QUEUE_CNT, "a queue for each LLC and each CPU");
+_Static_assert(!(MAX_CPUS & (MAX_CPUS - 1)) && !(MAX_LLCS & (MAX_LLCS - 1)) &&
+		   !(QUEUE_CNT & (QUEUE_CNT - 1)),
+	       "limits are used as masks");
 
 /* Load and regime of one LLC. */
 struct llc_ctx {

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Accounting: charges run time as it was really run, keeps what each CPU says about
+ * itself, and derives the regime of each LLC from the run time of its CPUs.
+ */
+#ifndef SCX_GAMER_ACCOUNTING_BPF_H
+#define SCX_GAMER_ACCOUNTING_BPF_H
+
+#include "context.bpf.h"
+#include "queue.bpf.h"
+#include "roles.bpf.h"
+#include "stats.bpf.h"
+
+/* Charges @p, which runs on @cpu, for what it ran since the last charge. */
+static __always_inline void charge_run(struct task_ctx *tctx, s32 cpu, u64 now_ns)
+{
+	s64 ran_ns = policy_delta_ns(now_ns, tctx->run_start_ns);
+	u64 charge_ns, vtime_ns;
+	struct cpu_stats *s;
+
+	tctx->run_start_ns = now_ns;
+	if (ran_ns <= 0)
+		return;
+	charge_ns = policy_charge_ns(ran_ns, tctx->inv_weight);
+	/* Test before set: every CPU reads this line. */
+	vtime_ns = policy_vtime_advance(vtime.now_ns, tctx->vruntime_ns, ran_ns);
+	if (vtime_ns != vtime.now_ns)
+		vtime.now_ns = vtime_ns;
+
+	tctx->vruntime_ns += charge_ns;
+	tctx->recent_run_ns += charge_ns;
+	tctx->awake_run_ns += ran_ns;
+	get_cpu_ctx(cpu)->ran_ns += ran_ns;
+	s = get_stats();
+	if (s)
+		add_relaxed(&s->role_run_ns[leading_role(tctx)], ran_ns);
+}
+
+/* The span of a task as it is now; @boost is the one it has earned. */
+static __always_inline u64 task_span_ns(const struct task_ctx *tctx, u64 now_ns, u32 boost,
+					bool *in_window)
+{
+	struct evidence *shared = input_window_ns ? get_evidence() : NULL;
+	struct policy_deadline_in in = {
+	    .now_ns = now_ns,
+	    .lag_ns = policy_delta_ns(tctx->vruntime_ns, vtime.now_ns),
+	    .recent_run_ns = tctx->recent_run_ns,
+	    .wait_bound_ns = wait_bound_ns,
+	    .boost = boost,
+	};
+
+	if (shared)
+		in.in_window =
+		    policy_in_window(now_ns, shared->input_event_ns, input_window_ns, boost);
+	*in_window = in.in_window;
+	return policy_span_ns(&in);
+}
+
+/* Tells those who look for a victim what runs on @cpu. */
+static __always_inline void publish_running(const struct task_ctx *tctx, s32 cpu, u64 now_ns)
+{
+	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
+	u32 boost = earned_boost(tctx);
+	bool in_window;
+
+	cctx->span_ns = task_span_ns(tctx, now_ns, boost, &in_window);
+	cctx->boost = boost;
+}
+
+static __always_inline u64 llc_ran_ns(u32 llc)
+{
+	u64 sum_ns = 0;
+	u32 i;
+
+	bpf_for (i, 0, llc_cpu_cnt[llc & (MAX_LLCS - 1)]) {
+		u32 pos = llc_first[llc & (MAX_LLCS - 1)] + i;
+
+		sum_ns += get_cpu_ctx(cpus_by_llc[pos & (MAX_CPUS - 1)])->ran_ns;
+	}
+	return sum_ns;
+}
+
+/* Once per window, on whichever CPU comes first: the LLC's load and with it the regime. */
+static __always_inline void roll_regime(s32 cpu, u64 now_ns)
+{
+	u32 llc = get_llc(cpu);
+	struct llc_ctx *lctx = &llcs[llc & (MAX_LLCS - 1)];
+	u64 start_ns = lctx->window_start_ns;
+	s64 elapsed_ns = policy_delta_ns(now_ns, start_ns);
+	u64 ran_ns;
+	u32 load_pct;
+	bool busy;
+
+	if (elapsed_ns < (s64)POLICY_REGIME_WINDOW_NS)
+		return;
+	if (__sync_val_compare_and_swap(&lctx->window_start_ns, start_ns, now_ns) != start_ns)
+		return;
+	ran_ns = llc_ran_ns(llc);
+	load_pct = policy_load_pct(ran_ns - lctx->window_ran_ns, elapsed_ns,
+				   llc_cpu_cnt[llc & (MAX_LLCS - 1)]);
+	lctx->window_ran_ns = ran_ns;
+	/* A window that nobody closed in time says more about now than the older ones. */
+	if (elapsed_ns < 2 * (s64)POLICY_REGIME_WINDOW_NS)
+		load_pct = (lctx->load_pct + load_pct) / 2;
+	lctx->load_pct = load_pct;
+	busy = policy_regime_next(lctx->busy, load_pct, busy_enter_pct);
+	if (busy != lctx->busy) {
+		lctx->busy = busy;
+		count(STAT_REGIME_SWITCH);
+	}
+}
+
+static __always_inline void begin_run(struct task_struct *p, struct task_ctx *tctx, s32 cpu,
+				      u64 now_ns)
+{
+	struct cpu_stats *s = get_stats();
+	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
+
+	leave_queue_as_head(tctx);
+	if (s) {
+		if (tctx->wait_start_ns && policy_delta_ns(now_ns, tctx->wait_start_ns) >= 0)
+			record_wait(s, now_ns - tctx->wait_start_ns);
+		add_relaxed(&s->role_stint_cnt[leading_role(tctx)], 1);
+	}
+	tctx->wait_start_ns = 0;
+	tctx->run_start_ns = now_ns;
+	cctx->pid = p->pid;
+	publish_running(tctx, cpu, now_ns);
+	cctx->run_start_ns = now_ns;
+}
+
+static __always_inline void end_run(struct task_ctx *tctx, s32 cpu, bool runnable, u64 now_ns)
+{
+	charge_run(tctx, cpu, now_ns);
+	get_cpu_ctx(cpu)->run_start_ns = 0;
+	if (runnable)
+		tctx->wait_start_ns = now_ns;
+}
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * State: the contexts of tasks, CPUs, LLCs and queues, and how they are reached.
+ */
+#ifndef SCX_GAMER_CONTEXT_BPF_H
+#define SCX_GAMER_CONTEXT_BPF_H
+
+#include "intf.h"
+#include "knobs.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_ctx);
+} task_ctxs SEC(".maps");
+
+struct cpu_ctx cpu_ctxs[MAX_CPUS];
+struct queue_ctx queues[QUEUE_CNT];
+struct llc_ctx llcs[MAX_LLCS];
+
+/* The machine's virtual now, see policy_vtime.h; alone on its line, as every CPU reads it. */
+struct {
+	u64 now_ns;
+} CACHE_ALIGNED vtime;
+
+static __always_inline struct task_ctx *get_task_ctx(struct task_struct *p)
+{
+	return bpf_task_storage_get(&task_ctxs, p, NULL, 0);
+}
+
+/* The masks below are for the verifier: the callers' values are in range. */
+static __always_inline struct cpu_ctx *get_cpu_ctx(s32 cpu)
+{
+	return &cpu_ctxs[(u32)cpu & (MAX_CPUS - 1)];
+}
+
+static __always_inline u32 get_llc(s32 cpu)
+{
+	return llc_cnt > 1 ? llc_of_cpu[(u32)cpu & (MAX_CPUS - 1)] & (MAX_LLCS - 1) : 0;
+}
+
+static __always_inline struct queue_ctx *get_queue(u32 idx)
+{
+	return &queues[idx & (QUEUE_CNT - 1)];
+}
+
+/* The user DSQ behind a queue. */
+static __always_inline u64 dsq_of_queue(u32 idx)
+{
+	return (1ULL << 32) | idx;
+}
+
+#endif

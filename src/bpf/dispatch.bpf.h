@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Dispatch: what a CPU runs next. The earliest deadline among the task that just ran (if
+ * it wants to go on), the CPU's own queue and the queue of its LLC; then other LLCs'
+ * queues, those of the same NUMA node first. A foreign queue that is long overdue goes
+ * before everything: all CPUs of its LLC may be taken by real-time tasks.
+ */
+#ifndef SCX_GAMER_DISPATCH_BPF_H
+#define SCX_GAMER_DISPATCH_BPF_H
+
+#include "accounting.bpf.h"
+#include "enqueue.bpf.h"
+
+static __always_inline bool take_from(u32 idx, enum stat_idx stat)
+{
+	if (!is_waiting(idx) || !scx_bpf_dsq_move_to_local(dsq_of_queue(idx), 0))
+		return false;
+	count(stat);
+	return true;
+}
+
+/* Lets the task that just ran go on, with a new slice. */
+static __always_inline void keep_running(struct task_struct *prev, s32 cpu)
+{
+	scx_bpf_task_set_slice(prev, slice_of_queue(get_llc(cpu)));
+	count(STAT_DISPATCH_KEEP);
+}
+
+static __always_inline bool may_go_on(struct task_struct *prev, s32 cpu)
+{
+	return prev && (prev->scx.flags & TASK_FLAG_QUEUED) &&
+	       (is_migration_disabled(prev) || bpf_cpumask_test_cpu(cpu, prev->cpus_ptr));
+}
+
+/* The deadline that the task which just ran would get now; charges it for its run. */
+static __always_inline u64 deadline_if_requeued(struct task_struct *prev, s32 cpu, u64 now_ns)
+{
+	struct task_ctx *tctx = get_task_ctx(prev);
+	bool in_window;
+
+	if (!tctx)
+		return now_ns + wait_bound_ns;
+	charge_run(tctx, cpu, now_ns);
+	publish_running(tctx, cpu, now_ns);
+	return now_ns + task_span_ns(tctx, now_ns, earned_boost(tctx), &in_window);
+}
+
+/* Takes from another LLC's queue: only overdue ones, or any (those of the same node first). */
+static __always_inline bool steal(u32 llc, u64 now_ns, bool overdue_only)
+{
+	u32 pass, step;
+
+	bpf_for (pass, 0, overdue_only ? 1 : 2) {
+		bpf_for (step, 1, llc_cnt) {
+			u32 other = llc + step >= llc_cnt ? llc + step - llc_cnt : llc + step;
+			bool near = node_of_llc[other & (MAX_LLCS - 1)] ==
+				    node_of_llc[llc & (MAX_LLCS - 1)];
+
+			if (overdue_only) {
+				if (!policy_steal_first(now_ns, get_queue(other)->deadline_ns))
+					continue;
+			} else if (near != (pass == 0)) {
+				continue;
+			}
+			if (take_from(QUEUE_OF_LLC(other), STAT_DISPATCH_STEAL))
+				return true;
+		}
+	}
+	return false;
+}
+
+static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
+{
+	u32 llc = get_llc(cpu);
+	u64 now_ns = scx_bpf_now();
+	struct policy_pick_in in = {
+	    .own_deadline_ns = get_queue(QUEUE_OF_CPU(cpu))->deadline_ns,
+	    .llc_deadline_ns = get_queue(QUEUE_OF_LLC(llc))->deadline_ns,
+	    .own_waiting = is_waiting(QUEUE_OF_CPU(cpu)),
+	    .llc_waiting = is_waiting(QUEUE_OF_LLC(llc)),
+	    .prev_runnable = may_go_on(prev, cpu),
+	};
+	bool taken = false;
+
+	if (llc_cnt > 1 && steal(llc, now_ns, true))
+		return;
+	if (in.prev_runnable && (in.own_waiting || in.llc_waiting))
+		in.prev_deadline_ns = deadline_if_requeued(prev, cpu, now_ns);
+
+	switch (policy_pick(&in)) {
+	case POLICY_PICK_PREV:
+		keep_running(prev, cpu);
+		return;
+	case POLICY_PICK_OWN:
+		taken = take_from(QUEUE_OF_CPU(cpu), STAT_DISPATCH_OWN) ||
+			take_from(QUEUE_OF_LLC(llc), STAT_DISPATCH_LLC);
+		break;
+	case POLICY_PICK_LLC:
+		taken = take_from(QUEUE_OF_LLC(llc), STAT_DISPATCH_LLC) ||
+			take_from(QUEUE_OF_CPU(cpu), STAT_DISPATCH_OWN);
+		break;
+	case POLICY_PICK_NONE:
+		break;
+	}
+	if (taken)
+		return;
+	if (in.prev_runnable)
+		keep_running(prev, cpu);
+	else if (llc_cnt > 1)
+		steal(llc, now_ns, false);
+}
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Enqueue: which queue a task waits in, under which deadline, and who will look for it.
+ *
+ *   per-CPU kernel thread, just woken     straight to its CPU
+ *   one CPU only, or migration disabled   that CPU's own queue
+ *   everything else                       the queue of the LLC it last ran in
+ *
+ * Inserting and deciding who looks is one act (insert_and_call): the owner of an own queue
+ * is kicked if idle; for a shared queue an idle CPU is looked for after the task was counted
+ * as waiting; without one the arrival may preempt.
+ */
+#ifndef SCX_GAMER_ENQUEUE_BPF_H
+#define SCX_GAMER_ENQUEUE_BPF_H
+
+#include "accounting.bpf.h"
+#include "preempt.bpf.h"
+
+static __always_inline bool is_percpu_kthread(const struct task_struct *p,
+					      const struct task_ctx *tctx)
+{
+	return tctx->pinned && (p->flags & PF_KTHREAD);
+}
+
+static __always_inline u64 slice_of_queue(u32 llc)
+{
+	return policy_slice_ns(slice_ns, slice_ns_min, get_queue(QUEUE_OF_LLC(llc))->waiting_cnt,
+			       llc_cpu_cnt[llc & (MAX_LLCS - 1)], llcs[llc & (MAX_LLCS - 1)].busy);
+}
+
+/* The CPU on whose side the task waits: its last one, if it is still allowed there. */
+static __always_inline s32 home_cpu_of(struct task_struct *p, bool unmovable)
+{
+	s32 cpu = scx_bpf_task_cpu(p);
+
+	if (unmovable || bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
+		return cpu;
+	return bpf_cpumask_any_distribute(p->cpus_ptr);
+}
+
+static __always_inline void call_for(struct task_struct *p, const struct arrival *who, s32 home_cpu,
+				     bool fixed)
+{
+	s32 cpu;
+
+	if (fixed) {
+		if (victim_span_ns(who, home_cpu)) {
+			kick_victim(home_cpu);
+		} else {
+			scx_bpf_kick_cpu(home_cpu, SCX_KICK_IDLE);
+		}
+		return;
+	}
+	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	if (cpu >= 0) {
+		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+		count(STAT_KICK_IDLE);
+		return;
+	}
+	cpu = find_victim(p, who, home_cpu);
+	if (cpu >= 0)
+		kick_victim(cpu);
+}
+
+static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx *tctx,
+					 u64 enq_flags)
+{
+	u64 now_ns = scx_bpf_now();
+	bool unmovable = is_migration_disabled(p);
+	bool fixed = tctx->pinned || unmovable;
+	s32 home_cpu = home_cpu_of(p, unmovable);
+	u32 llc = get_llc(home_cpu);
+	u32 queue_idx = fixed ? QUEUE_OF_CPU(home_cpu) : QUEUE_OF_LLC(llc);
+	struct arrival who = {.now_ns = now_ns, .boost = earned_boost(tctx)};
+	bool in_window;
+
+	leave_queue(tctx);
+	tctx->vruntime_ns =
+	    policy_vruntime_clamp(tctx->vruntime_ns, vtime.now_ns, POLICY_CREDIT_NS, wait_bound_ns);
+	who.span_ns = task_span_ns(tctx, now_ns, who.boost, &in_window);
+	if (in_window)
+		count(STAT_WINDOW_HIT);
+	if (tctx->boost && !who.boost)
+		count(STAT_SPIN_UNBOOSTED);
+
+	if (is_percpu_kthread(p, tctx) && (enq_flags & SCX_ENQ_WAKEUP) &&
+	    !(enq_flags & SCX_ENQ_REENQ)) {
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
+		count(STAT_DISPATCH_KTHREAD);
+		if (victim_span_ns(&who, home_cpu))
+			kick_victim(home_cpu);
+		return;
+	}
+
+	join_queue(tctx, queue_idx, now_ns + who.span_ns);
+	scx_bpf_dsq_insert_vtime(p, dsq_of_queue(queue_idx), slice_of_queue(llc), tctx->deadline_ns,
+				 enq_flags);
+	count(fixed ? STAT_ENQUEUE_OWN : STAT_ENQUEUE_LLC);
+	call_for(p, &who, home_cpu, fixed);
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Knobs and topology: what the daemon fixes before the load. All of it is read-only data,
+ * so that the verifier removes the branches that this machine does not need.
+ */
+#ifndef SCX_GAMER_KNOBS_BPF_H
+#define SCX_GAMER_KNOBS_BPF_H
+
+#include "intf.h"
+
+/* Longest run before the queues are looked at again, in ns. */
+const volatile u64 slice_ns = 3000000;
+
+/* Shortest slice a busy machine gives, in ns. */
+const volatile u64 slice_ns_min = 500000;
+
+/* No deadline lies further away than this, in ns. */
+const volatile u64 wait_bound_ns = 300000000;
+
+/* How long an input event makes the game urgent, in ns; 0: off. */
+const volatile u64 input_window_ns = 10000000;
+
+/* Load in per cent from which the busy regime holds, 1..100. */
+const volatile u32 busy_enter_pct = 85;
+
+/* Boost of each role, 0..7. */
+const volatile u8 role_boost[ROLE_CNT];
+
+/* Highest CPU id + 1. */
+const volatile u32 cpu_id_cnt = 1;
+const volatile u32 llc_cnt = 1;
+
+/* LLC index of each CPU. */
+const volatile u16 llc_of_cpu[MAX_CPUS];
+
+/* NUMA node of each LLC. */
+const volatile u16 node_of_llc[MAX_LLCS];
+
+/* CPUs in the order of their LLCs: those of LLC i begin at llc_first[i]. */
+const volatile u16 cpus_by_llc[MAX_CPUS];
+const volatile u16 llc_first[MAX_LLCS];
+const volatile u16 llc_cpu_cnt[MAX_LLCS];
+
+#endif

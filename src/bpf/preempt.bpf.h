@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Preemption: finds the CPU whose running task an arrival should put off, and kicks it.
+ *
+ * An arrival without boost only asks the CPU it would like to run on; a boosted one looks
+ * at the CPUs of its LLC for the least urgent task. The task itself waits in its queue all
+ * the same: the kicked CPU takes whatever is most urgent then.
+ */
+#ifndef SCX_GAMER_PREEMPT_BPF_H
+#define SCX_GAMER_PREEMPT_BPF_H
+
+#include "context.bpf.h"
+#include "stats.bpf.h"
+
+/* CPUs looked at for one arrival, at most. */
+#define PREEMPT_SCAN_MAX 64
+
+struct arrival {
+	u64 now_ns;
+	u64 span_ns;
+	u32 boost;
+};
+
+/* How much less urgent than @who the task on @cpu is, in ns of span; 0: not to be preempted. */
+static __always_inline u64 victim_span_ns(const struct arrival *who, s32 cpu)
+{
+	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
+	u64 run_start_ns = *(volatile u64 *)&cctx->run_start_ns;
+	struct policy_preempt_in in = {
+	    .arrival_span_ns = who->span_ns,
+	    .running_span_ns = cctx->span_ns,
+	    .arrival_boost = who->boost,
+	    .running_boost = cctx->boost,
+	};
+	s64 ran_ns = policy_delta_ns(who->now_ns, run_start_ns);
+
+	if (!run_start_ns || ran_ns <= 0)
+		return 0;
+	in.running_for_ns = ran_ns;
+	/* The published span is that of the run's begin. */
+	in.running_span_ns += in.running_for_ns >> policy_boost_clamp(in.running_boost);
+	return policy_preempt(&in) == POLICY_PREEMPT_YES ? in.running_span_ns + 1 : 0;
+}
+
+static __always_inline s32 find_victim(struct task_struct *p, const struct arrival *who,
+				       s32 home_cpu)
+{
+	u32 llc = get_llc(home_cpu) & (MAX_LLCS - 1);
+	u64 best_ns = victim_span_ns(who, home_cpu);
+	s32 best_cpu = best_ns ? home_cpu : -1;
+	u32 i;
+
+	if (!who->boost)
+		return best_cpu;
+	bpf_for (i, 0, PREEMPT_SCAN_MAX) {
+		u64 span_ns;
+		s32 cpu;
+
+		if (i >= llc_cpu_cnt[llc])
+			break;
+		cpu = cpus_by_llc[(llc_first[llc] + i) & (MAX_CPUS - 1)];
+		span_ns = victim_span_ns(who, cpu);
+		if (span_ns > best_ns && bpf_cpumask_test_cpu(cpu, p->cpus_ptr)) {
+			best_ns = span_ns;
+			best_cpu = cpu;
+		}
+	}
+	return best_cpu;
+}
+
+static __always_inline void kick_victim(s32 cpu)
+{
+	scx_bpf_kick_cpu(cpu, SCX_KICK_PREEMPT);
+	count(STAT_PREEMPT);
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Queues: bookkeeping beside the DSQs, so that an empty queue costs one load and a
+ * queue's earliest deadline is known without a kfunc (scx_bpf_dsq_peek is not there on 6.18).
+ *
+ * Invariant: a task that waits in a queue is counted in its waiting_cnt, from before it is
+ * inserted until it runs, sleeps, is queued anew or dies. join_queue's atomic is a full
+ * barrier and comes before the look for an idle CPU; a CPU that goes idle sets its idle
+ * bit before it looks at waiting_cnt (update_idle): one of the two sees the other.
+ */
+#ifndef SCX_GAMER_QUEUE_BPF_H
+#define SCX_GAMER_QUEUE_BPF_H
+
+#include "context.bpf.h"
+
+static __always_inline void join_queue(struct task_ctx *tctx, u32 idx, u64 deadline_ns)
+{
+	struct queue_ctx *q = get_queue(idx);
+	u32 waiting_cnt = __sync_fetch_and_add(&q->waiting_cnt, 1);
+
+	tctx->queue_idx = idx;
+	tctx->deadline_ns = deadline_ns;
+	if (!waiting_cnt || policy_delta_ns(deadline_ns, q->deadline_ns) < 0)
+		q->deadline_ns = deadline_ns;
+}
+
+static __always_inline void leave_queue(struct task_ctx *tctx)
+{
+	u32 idx = tctx->queue_idx;
+
+	if (idx == QUEUE_NONE)
+		return;
+	tctx->queue_idx = QUEUE_NONE;
+	__sync_fetch_and_sub(&get_queue(idx)->waiting_cnt, 1);
+}
+
+/* As leave_queue(), for a task that was taken from the head: those behind it are not earlier. */
+static __always_inline void leave_queue_as_head(struct task_ctx *tctx)
+{
+	u32 idx = tctx->queue_idx;
+
+	if (idx == QUEUE_NONE)
+		return;
+	get_queue(idx)->deadline_ns = tctx->deadline_ns;
+	leave_queue(tctx);
+}
+
+static __always_inline bool is_waiting(u32 idx)
+{
+	return *(volatile u32 *)&get_queue(idx)->waiting_cnt > 0;
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Roles: turns the detectors' evidence about a task into the set of roles that it holds and
+ * the boost of the highest one. Looked at again at most every ROLES_REFRESH, so that
+ * the evidence costs the hot path one comparison.
+ */
+#ifndef SCX_GAMER_ROLES_BPF_H
+#define SCX_GAMER_ROLES_BPF_H
+
+#include "compat.bpf.h"
+#include "context.bpf.h"
+#include "evidence.bpf.h"
+
+/* In the unit of task_ctx.roles_checked: about 50 ms. */
+#define ROLES_REFRESH 48
+
+/* From this nice value up a task says itself that it can wait. */
+#define BACKGROUND_NICE_MIN 10
+
+static __always_inline bool reads_input(struct task_struct *p, u64 now_ns)
+{
+	struct evidence *shared = get_evidence();
+	struct task_evidence *own;
+
+	if (!shared || !shared->input_reader_cnt)
+		return false;
+	own = bpf_task_storage_get(&task_evidence, p, NULL, 0);
+	return own && own->input_read_ns &&
+	       policy_delta_ns(now_ns, own->input_read_ns) < (s64)EVIDENCE_HOLD_NS;
+}
+
+static __always_inline bool is_background(struct task_struct *p)
+{
+	return p->policy == POLICY_SCHED_IDLE || p->policy == POLICY_SCHED_BATCH ||
+	       p->static_prio >= STATIC_PRIO_NICE_0 + BACKGROUND_NICE_MIN;
+}
+
+static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx *tctx, u64 now_ns)
+{
+	u32 now = (u32)(now_ns >> 20);
+	u32 game_tgid, roles = 0;
+
+	if (tctx->roles && now - tctx->roles_checked < ROLES_REFRESH)
+		return;
+	tctx->roles_checked = now;
+
+	game_tgid = get_game_tgid();
+	if (game_tgid && (u32)p->tgid == game_tgid)
+		roles |= 1U << ROLE_GAME;
+	if (reads_input(p, now_ns))
+		roles |= 1U << ROLE_INPUT;
+	if (is_background(p))
+		roles |= 1U << ROLE_BACKGROUND;
+	if (!roles)
+		roles = 1U << ROLE_NORMAL;
+
+	tctx->roles = roles;
+	tctx->boost = policy_boost_of_roles(roles, (const u8 *)role_boost, ROLE_CNT);
+}
+
+/* The role that a task's runs are counted under: enum role lists them by urgency. */
+static __always_inline u32 leading_role(const struct task_ctx *tctx)
+{
+	for (u32 role = 0; role < ROLE_CNT; role++) {
+		if (tctx->roles & (1U << role))
+			return role;
+	}
+	return ROLE_NORMAL;
+}
+
+/* The boost that the task has earned at this moment. */
+static __always_inline u32 earned_boost(const struct task_ctx *tctx)
+{
+	return policy_boost_earned(tctx->boost, tctx->awake_run_ns);
+}
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * CPU selection: an idle CPU that shares cache with the task's last one, if there is any;
+ * the task then goes straight to that CPU and skips the queues.
+ *
+ * The kernel's default selection is used for the search: it prefers the last CPU, then
+ * whole idle cores, then the LLC, then the NUMA node, and honours the affinity. An idle CPU
+ * had nothing in its queues when it went idle, so nobody is overtaken.
+ */
+#ifndef SCX_GAMER_SELECT_CPU_BPF_H
+#define SCX_GAMER_SELECT_CPU_BPF_H
+
+#include "context.bpf.h"
+#include "stats.bpf.h"
+
+static __always_inline s32 select_warm_cpu(struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	bool is_idle = false;
+	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
+
+	if (is_idle) {
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
+		count(STAT_DISPATCH_IDLE);
+	}
+	return cpu;
+}
+
+#endif

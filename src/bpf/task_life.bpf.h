@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A task's life under this scheduler: its context is made when it is born (or when the
+ * scheduler is attached) and follows its weight, its affinity, its waking and sleeping.
+ */
+#ifndef SCX_GAMER_TASK_LIFE_BPF_H
+#define SCX_GAMER_TASK_LIFE_BPF_H
+
+#include "context.bpf.h"
+#include "queue.bpf.h"
+#include "roles.bpf.h"
+
+static __always_inline s32 make_task_ctx(struct task_struct *p)
+{
+	struct task_ctx *tctx =
+	    bpf_task_storage_get(&task_ctxs, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!tctx)
+		return -ENOMEM;
+	tctx->queue_idx = QUEUE_NONE;
+	tctx->vruntime_ns = vtime.now_ns;
+	tctx->inv_weight = policy_inv_weight(POLICY_WEIGHT_DEFAULT);
+	tctx->pinned = p->nr_cpus_allowed == 1;
+	return 0;
+}
+
+/* The task comes under this scheduler (again): what it had elsewhere does not count. */
+static __always_inline void adopt_task(struct task_struct *p, struct task_ctx *tctx)
+{
+	tctx->vruntime_ns = vtime.now_ns;
+	tctx->inv_weight = policy_inv_weight(p->scx.weight);
+	tctx->recent_run_ns = 0;
+	tctx->awake_run_ns = 0;
+	tctx->pinned = p->nr_cpus_allowed == 1;
+}
+
+static __always_inline void wake_task(struct task_struct *p, struct task_ctx *tctx, u64 enq_flags)
+{
+	u64 now_ns = scx_bpf_now();
+
+	if (enq_flags & SCX_ENQ_WAKEUP) {
+		tctx->recent_run_ns = 0;
+		tctx->awake_run_ns = 0;
+	}
+	tctx->wait_start_ns = now_ns;
+	refresh_roles(p, tctx, now_ns);
+}
+
+static __always_inline void put_task_to_rest(struct task_ctx *tctx)
+{
+	leave_queue(tctx);
+	tctx->wait_start_ns = 0;
+}
+
+#endif

@@ -1,0 +1,177 @@
+//! The life of the BPF scheduler, as types: [`Opened`] -> [`Loaded`] -> [`Attached`].
+//!
+//! Each step consumes the one before it. Dropping any of them takes everything back out of the
+//! kernel; an [`Attached`] that is dropped detaches the scheduler, and the kernel's own takes over.
+
+mod load;
+pub mod preflight;
+mod report;
+
+use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
+
+use anyhow::{Context, Result};
+use libbpf_rs::skel::{OpenSkel, Skel};
+use libbpf_rs::{Link, OpenObject, RingBuffer, RingBufferBuilder};
+use scx_utils::libbpf_clap_opts::LibbpfOpts;
+use scx_utils::{scx_ops_attach, scx_ops_open, uei_exited, uei_report};
+
+use crate::detect::evidence::Evidence;
+use crate::intf;
+use crate::skel::main::{BpfSkel, BpfSkelBuilder, OpenBpfSkel};
+use crate::topology::Layout;
+
+pub use report::{ExitReport, ProgramCost};
+
+/// What can be tuned, in the units of the BPF side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Longest run before the queues are looked at again, in ns.
+    pub slice_ns: u64,
+    /// Shortest slice that a busy machine gives, in ns.
+    pub slice_min_ns: u64,
+    /// No deadline lies further away than this, in ns.
+    pub wait_bound_ns: u64,
+    /// How long an input event makes the game urgent, in ns; 0 switches it off.
+    pub input_window_ns: u64,
+    /// Load from which the busy regime holds, 1 to 100 per cent.
+    pub busy_enter_pct: u32,
+    /// Boost of each role, 0 to 7.
+    pub boost_of_role: [u8; intf::ROLE_CNT as usize],
+    /// Size of the dump the kernel writes when the scheduler exits with an error, in bytes; 0 is
+    /// the kernel's default.
+    pub exit_dump_len: u32,
+}
+
+/// Memory that libbpf's object lives in; outlives all the states.
+pub type Storage = MaybeUninit<OpenObject>;
+
+/// The object is parsed, nothing is in the kernel yet.
+pub struct Opened<'storage> {
+    skel: OpenBpfSkel<'storage>,
+}
+
+/// All programs have passed the verifier.
+pub struct Loaded<'storage> {
+    skel: BpfSkel<'storage>,
+}
+
+/// The scheduler schedules.
+pub struct Attached<'storage> {
+    // Dropped first: detaches the scheduler before its maps go.
+    link: Option<Link>,
+    exit_notice: RingBuffer<'static>,
+    skel: BpfSkel<'storage>,
+}
+
+impl<'storage> Opened<'storage> {
+    /// Opens the object for this kernel.
+    ///
+    /// # Errors
+    /// If the kernel has no `sched_ext` or libbpf cannot parse the object with these options.
+    pub fn open(
+        storage: &'storage mut Storage,
+        options: &LibbpfOpts,
+        verbose: bool,
+    ) -> Result<Self> {
+        let mut builder = BpfSkelBuilder::default();
+        builder.obj_builder.debug(verbose);
+        let options = options.clone().into_bpf_open_opts();
+        let skel = scx_ops_open!(builder, storage, gamer_ops, options)
+            .context("cannot open the scheduler object")?;
+        Ok(Self { skel })
+    }
+
+    /// Fixes the settings and the machine's layout, takes over the evidence maps and loads.
+    ///
+    /// # Errors
+    /// If the kernel refuses a program or a map; names the kernel's malformed kfuncs if that is
+    /// why.
+    pub fn load(
+        mut self,
+        settings: &Settings,
+        layout: &Layout,
+        evidence: &Evidence,
+    ) -> Result<Loaded<'storage>> {
+        load::apply_settings(&mut self.skel, settings)?;
+        load::apply_layout(&mut self.skel, layout)?;
+        load::fit_to_kernel(&mut self.skel);
+        evidence.lend(self.skel.open_object_mut())?;
+        load::load(self.skel).map(|skel| Loaded { skel })
+    }
+}
+
+impl<'storage> Loaded<'storage> {
+    /// Hands the machine's threads to the scheduler.
+    ///
+    /// # Errors
+    /// If another scheduler is attached or the kernel refuses.
+    pub fn attach(mut self) -> Result<Attached<'storage>> {
+        let mut builder = RingBufferBuilder::new();
+        builder
+            .add(&self.skel.maps.exit_notice, |_| 0)
+            .context("cannot listen for the scheduler's exit")?;
+        let exit_notice = builder
+            .build()
+            .context("cannot listen for the scheduler's exit")?;
+        let link = scx_ops_attach!(self.skel, gamer_ops)?;
+        Ok(Attached {
+            link: Some(link),
+            exit_notice,
+            skel: self.skel,
+        })
+    }
+
+    /// Name and number of verified instructions of each loaded program.
+    #[must_use]
+    pub fn verified_instructions(&self) -> Vec<(String, u32)> {
+        report::verified_instructions(self.skel.object())
+    }
+}
+
+impl Attached<'_> {
+    /// Becomes readable when the scheduler has exited.
+    #[must_use]
+    pub fn exit_fd(&self) -> RawFd {
+        self.exit_notice.epoll_fd()
+    }
+
+    /// Whether the kernel has ended the scheduler.
+    #[must_use]
+    pub fn exited(&self) -> bool {
+        uei_exited!(&self.skel, uei)
+    }
+
+    /// The per-CPU statistics since the scheduler was attached.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn cpu_stats(&self) -> Result<Vec<intf::cpu_stats>> {
+        report::cpu_stats(&self.skel.maps.stats)
+    }
+
+    /// Load and regime of each last-level cache.
+    #[must_use]
+    pub fn llcs(&self, count: u16) -> Vec<report::LlcState> {
+        report::llcs(&self.skel, usize::from(count))
+    }
+
+    /// Run count and run time of each program, as the kernel's BPF statistics give them; all
+    /// zero while nobody has switched these on.
+    #[must_use]
+    pub fn program_costs(&self) -> Vec<ProgramCost> {
+        report::program_costs(self.skel.object())
+    }
+
+    /// Detaches, if that has not happened yet, and says how the scheduler ended.
+    ///
+    /// # Errors
+    /// If it was ended by an error: a stall, a fault, a refusal at run time.
+    pub fn finish(mut self) -> Result<ExitReport> {
+        drop(self.link.take());
+        let info = uei_report!(&self.skel, uei)?;
+        Ok(ExitReport {
+            restart: info.should_restart(),
+        })
+    }
+}
