@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, anyhow};
 
 use crate::failure::{Failure, Result};
-use crate::kernel::{has_sched_ext, newest};
+use crate::kernel::{has_sched_ext, newest, newest_cached};
 
 /// Suites that hold kernels with sched_ext, oldest first.
 const SUITES: [&str; 4] = ["trixie", "trixie-backports", "sid", "experimental"];
@@ -27,11 +27,12 @@ pub(crate) fn apt_is_here() -> bool {
 }
 
 /// Puts the newest kernel that `word` means into `cache` and returns its release. Safe beside other
-/// callers: one fetches, the others wait and find it there.
+/// callers: one fetches, the others wait and find it there. With `update` the archive is asked even
+/// if the cache has one that fits.
 ///
 /// # Errors
 /// No Debian archive is configured, it has no such kernel, or a download fails.
-pub(crate) fn fetch(cache: &Path, word: &str) -> Result<String> {
+pub(crate) fn fetch(cache: &Path, word: &str, update: bool) -> Result<String> {
     if !apt_is_here() {
         return Err(Failure::Missing(format!(
             "no apt to fetch kernel {word} with; give KERNEL=PATH or KERNEL=running"
@@ -44,9 +45,9 @@ pub(crate) fn fetch(cache: &Path, word: &str) -> Result<String> {
         lock.lock()
             .map_err(|error| Failure::at(&lock_path, error))?;
     }
-    // Whoever held the lock before may have brought exactly this one.
-    if cache.join(word).is_dir() {
-        return Ok(word.into());
+    // Whoever held the lock before may have brought it.
+    if let (false, Some(release)) = (update, newest_cached(cache, word)) {
+        return Ok(release);
     }
     let apt = PrivateApt::new(cache)?;
     eprintln!("vm: reading the archive's package lists");

@@ -42,7 +42,7 @@ impl Kernel {
         }
         check_word(word)?;
         let cache = cache_dir()?;
-        if let Some(release) = newest(&cached(&cache), word) {
+        if let Some(release) = newest_cached(&cache, word) {
             return Self::in_dir(&release, &cache.join(&release));
         }
         if !fetch::apt_is_here() {
@@ -57,7 +57,7 @@ impl Kernel {
             );
             return Ok(kernel);
         }
-        Self::fetch(word)
+        Self::fetch_into(&cache, word, false)
     }
 
     /// Fetches the newest kernel that `word` means from the archive, even if an older one is
@@ -67,8 +67,11 @@ impl Kernel {
     /// As [`Kernel::ensure`], and all that apt may refuse.
     pub fn fetch(word: &str) -> Result<Self> {
         check_word(word)?;
-        let cache = cache_dir()?;
-        let release = fetch::fetch(&cache, word)?;
+        Self::fetch_into(&cache_dir()?, word, true)
+    }
+
+    fn fetch_into(cache: &Path, word: &str, update: bool) -> Result<Self> {
+        let release = fetch::fetch(cache, word, update)?;
         Self::in_dir(&release, &cache.join(&release))
     }
 
@@ -187,13 +190,15 @@ fn cache_dir() -> Result<PathBuf> {
     dir.canonicalize().map_err(|error| Failure::at(&dir, error))
 }
 
-/// Releases that are complete in the cache: a directory gets its final name only then.
-fn cached(cache: &Path) -> Vec<String> {
+/// The newest release in the cache that `word` means. A directory there has its final name only
+/// when it is complete.
+pub(crate) fn newest_cached(cache: &Path, word: &str) -> Option<String> {
     let entries = fs::read_dir(cache).into_iter().flatten().flatten();
     let complete = entries.filter(|entry| entry.path().join("modules.dep").is_file());
-    complete
+    let releases: Vec<String> = complete
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect()
+        .collect();
+    newest(&releases, word)
 }
 
 /// The release that `word` means among `releases`: itself, or the newest that it is the beginning
@@ -217,14 +222,20 @@ fn matches(release: &str, word: &str) -> bool {
         .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Orders releases by their numbers, left to right.
+/// Orders releases by the numbers of the version, then by those of the build (`7.3` comes before
+/// `7.3.4+deb13`, whatever the names of their flavours hold).
 fn compare(a: &str, b: &str) -> Ordering {
     let numbers = |text: &str| -> Vec<u64> {
         text.split(|c: char| !c.is_ascii_digit())
             .filter_map(|n| n.parse().ok())
             .collect()
     };
-    numbers(a).cmp(&numbers(b))
+    let parts = |release: &str| {
+        let version_len = release.find(['+', '-', '~']).unwrap_or(release.len());
+        let (version, build) = release.split_at(version_len);
+        (numbers(version), numbers(build))
+    };
+    parts(a).cmp(&parts(b))
 }
 
 /// The release that a bzImage says it is (x86 boot protocol: offset at 0x20e, from 0x200 on).

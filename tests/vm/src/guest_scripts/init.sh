@@ -64,6 +64,8 @@ done
 echo "OUTPUT=/dev/$(port output) RESULT=/dev/$(port result)" >>$V/settings
 
 if [ -n "$SYSTEMD" ]; then
+	# The host may be a container, but the guest is none: systemd would skip half of its work.
+	$B rm -f /host/.dockerenv
 	$B mkdir -p /host/run/systemd/system
 	$B cp /vm/vmrun.service /host/run/systemd/system/
 	exec $B switch_root /host /lib/systemd/systemd
