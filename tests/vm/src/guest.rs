@@ -113,6 +113,7 @@ impl Vm {
     /// # Errors
     /// Something that the guest needs is not here, or QEMU cannot be started.
     pub fn boot(kernel: &Kernel, machine: &Machine, command: &GuestCommand) -> Result<Self> {
+        qemu::check_tools(machine)?;
         interrupt::watch();
         let dir = tempfile::Builder::new()
             .prefix("scx_gamer_vm.")
@@ -137,7 +138,7 @@ impl Vm {
             .stderr(messages)
             .process_group(0)
             .spawn()
-            .context("setpriv (part of util-linux), which starts QEMU")?;
+            .context("starting QEMU by setpriv")?;
         let mut qemu = Emulator(child);
         let chunks = read_chunks(qemu.0.stdout.take())?;
         let deadline = Instant::now() + machine.limit;

@@ -19,6 +19,30 @@ pub(crate) fn program() -> String {
     std::env::var("QEMU").unwrap_or_else(|_| "qemu-system-x86_64".into())
 }
 
+/// Says what to install if the emulator, the tool that binds it to us, or the guest's init (which is
+/// this machine's own) is not here.
+pub(crate) fn check_tools(machine: &Machine) -> Result<()> {
+    if machine.systemd && !Path::new(SYSTEMD).exists() {
+        return Err(Failure::Missing(format!(
+            "no {SYSTEMD} here; install systemd (or run: make deps)"
+        )));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for (tool, package) in [
+        (program().as_str(), "qemu-system-x86"),
+        ("setpriv", "util-linux"),
+    ] {
+        if !std::env::split_paths(&path).any(|dir| dir.join(tool).is_file()) {
+            return Err(Failure::Missing(format!(
+                "no {tool} here; install {package} (or run: make deps)"
+            )));
+        }
+    }
+    Ok(())
+}
+
+const SYSTEMD: &str = "/lib/systemd/systemd";
+
 /// How instructions are executed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Accel {

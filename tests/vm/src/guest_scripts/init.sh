@@ -27,8 +27,9 @@ for dir in proc sys dev; do
 	$B mkdir -p /host/$dir
 	$B mount --move /$dir /host/$dir
 done
+# /tmp stays the overlay's: writable, and a checkout of this project may lie there.
 $B mkdir -p /host/tmp /host/run /host/dev/pts /host/dev/shm /host/boot
-$B mount -t tmpfs -o mode=1777 tmpfs /host/tmp
+$B chmod 1777 /host/tmp
 $B mount -t tmpfs -o mode=755 tmpfs /host/run
 $B mount -t tmpfs -o mode=1777 tmpfs /host/dev/shm
 $B mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /host/dev/pts
@@ -66,7 +67,10 @@ echo "OUTPUT=/dev/$(port output) RESULT=/dev/$(port result)" >>$V/settings
 if [ -n "$SYSTEMD" ]; then
 	# The host may be a container, but the guest is none: systemd would skip half of its work.
 	$B rm -f /host/.dockerenv
-	$B mkdir -p /host/run/systemd/system
+	$B mkdir -p /host/run/systemd/system /host/run/tmpfiles.d
+	# Nor may it hide or empty /tmp.
+	$B ln -s /dev/null /host/run/systemd/system/tmp.mount
+	$B ln -s /dev/null /host/run/tmpfiles.d/tmp.conf
 	$B cp /vm/vmrun.service /host/run/systemd/system/
 	exec $B switch_root /host /lib/systemd/systemd
 fi
