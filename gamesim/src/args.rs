@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// A synthetic game on real kernel paths, to see what a CPU scheduler does to one.
 #[derive(Debug, Parser)]
-#[command(name = "gamesim", version, about)]
+#[command(name = "gamesim", version, about, args_override_self = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -141,6 +141,58 @@ pub struct PlayArgs {
     pub steam_app_id: Option<u32>,
 }
 
+impl PlayArgs {
+    /// The flags that give these values again, for a run in a process of its own.
+    #[must_use]
+    pub fn to_args(&self) -> Vec<String> {
+        let name = |value: &dyn ToString| value.to_string();
+        let device = |value: Device| {
+            value
+                .to_possible_value()
+                .map_or(String::new(), |value| value.get_name().to_owned())
+        };
+        let mode = self.mode.to_possible_value();
+        let mut pairs = vec![
+            ("seconds", name(&self.seconds)),
+            ("warmup", name(&self.warmup)),
+            (
+                "mode",
+                mode.map_or(String::new(), |value| value.get_name().to_owned()),
+            ),
+            ("game-us", name(&self.game_us)),
+            ("workers", name(&self.workers)),
+            ("worker-us", name(&self.worker_us)),
+            ("render-us", name(&self.render_us)),
+            ("compositor-us", name(&self.compositor_us)),
+            ("audio-us", name(&self.audio_us)),
+            ("input-hz", name(&self.input_hz)),
+            ("refresh-hz", name(&self.refresh_hz)),
+            ("display", device(self.display)),
+            ("input", device(self.input)),
+            ("gpu", device(self.gpu)),
+            ("audio", device(self.audio)),
+        ];
+        pairs.extend(self.load.iter().map(|load| ("load", name(load))));
+        pairs.extend(
+            self.loops_per_us
+                .map(|value| ("loops-per-us", name(&value))),
+        );
+        pairs.extend(
+            self.audio_device
+                .clone()
+                .map(|value| ("audio-device", value)),
+        );
+        pairs.extend(
+            self.steam_app_id
+                .map(|value| ("steam-app-id", name(&value))),
+        );
+        pairs
+            .into_iter()
+            .map(|(flag, value)| format!("--{flag}={value}"))
+            .collect()
+    }
+}
+
 /// `gamesim run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -246,4 +298,30 @@ pub struct CcLikeArgs {
     /// Loops of work.
     #[arg(long)]
     pub loops: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, Command};
+    use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn play_arguments_survive_their_own_flags() {
+        let line = "gamesim run --seconds 2.5 --warmup 0 --mode paced --load hogs=4:idle,compile=2 \
+                    --loops-per-us 9 --workers 3 --display timer --audio none --steam-app-id 7 \
+                    --audio-device hw:1,0";
+        let read = |line: Vec<String>| match Cli::parse_from(line).command {
+            Command::Run(run) => run.play,
+            other => panic!("{other:?}"),
+        };
+        let first = read(line.split_whitespace().map(str::to_owned).collect());
+        let mut again = vec!["gamesim".to_owned(), "run".to_owned()];
+        again.extend(first.to_args());
+        assert_eq!(format!("{first:?}"), format!("{:?}", read(again)));
+    }
 }

@@ -32,6 +32,8 @@ pub struct Sent {
     pub events: u64,
     /// Reports that could not be sent in their turn.
     pub skipped: u64,
+    /// Longest time between two reports [ns].
+    pub longest_gap_ns: u64,
 }
 
 struct Devices {
@@ -110,6 +112,7 @@ fn inject(devices: &mut Devices, rate_hz: u32, window: Window) -> Result<Sent> {
     let mut ticker = Ticker::start(SECOND_NS / u64::from(rate_hz.max(1)))?;
     let mut sent = Sent::default();
     let mut reports = 0u64;
+    let mut last_ns = now_ns();
     loop {
         let (_, elapsed) = ticker.wait()?;
         let now = now_ns();
@@ -118,11 +121,11 @@ fn inject(devices: &mut Devices, rate_hz: u32, window: Window) -> Result<Sent> {
         }
         reports += 1;
         // A value of 0 would be dropped by the kernel, and the pointer stays where it is on average.
-        let step = if reports % 2 == 0 { 1 } else { -1 };
+        let step = if reports.is_multiple_of(2) { 1 } else { -1 };
         let motion = InputEvent::new(EventType::RELATIVE.0, RelativeAxisCode::REL_X.0, step);
         devices.mouse.emit(&[motion]).context("uinput mouse")?;
         let mut events = 1;
-        if reports % REPORTS_PER_KEY == 0 {
+        if reports.is_multiple_of(REPORTS_PER_KEY) {
             let down = i32::from(reports / REPORTS_PER_KEY % 2 == 1);
             let key = InputEvent::new(EventType::KEY.0, KeyCode::KEY_W.0, down);
             devices.keyboard.emit(&[key]).context("uinput keyboard")?;
@@ -131,6 +134,8 @@ fn inject(devices: &mut Devices, rate_hz: u32, window: Window) -> Result<Sent> {
         if window.contains(now) {
             sent.events += events;
             sent.skipped += elapsed - 1;
+            sent.longest_gap_ns = sent.longest_gap_ns.max(now - last_ns);
         }
+        last_ns = now;
     }
 }

@@ -6,10 +6,12 @@
 //! smaller ones. [`report::RunReport`] is what other tools deserialize.
 
 pub mod args;
+pub mod attach;
 pub mod audio;
 pub mod calibrate;
 pub mod clock;
-//pub mod compare;
+pub mod compare;
+pub mod comparison;
 pub mod compositor;
 pub mod display;
 pub mod game;
@@ -44,7 +46,7 @@ pub fn dispatch(command: &Command) -> anyhow::Result<u8> {
     match command {
         Command::Run(args) => run::main(args),
         Command::Calibrate => calibrate::main(),
-        Command::Compare(_) => anyhow::bail!("todo"),
+        Command::Compare(args) => compare::main(args),
         Command::Compositor(args) => compositor::main(args).map(|()| 0),
         Command::Audio(args) => audio::main(args).map(|()| 0),
         Command::Inject(args) => inject::main(args).map(|()| 0),

@@ -133,6 +133,9 @@ pub struct Input {
     pub read: u64,
     /// Reports the injector could not send in their turn.
     pub skipped: u64,
+    /// Longest time between two reports [us]: the injector stands for hardware, so a long gap
+    /// means that a timer or interrupt of this machine came late.
+    pub longest_gap_us: f64,
     /// Overflows of the kernel's event buffer (SYN_DROPPED).
     pub overflows: u64,
     /// From an event's kernel timestamp to the flip that shows it, every event.

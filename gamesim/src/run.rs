@@ -323,6 +323,9 @@ impl Stage {
                 sent: samples.sent.map_or(samples.read.events, |sent| sent.events),
                 read: samples.read.events,
                 skipped: samples.sent.map_or(0, |sent| sent.skipped),
+                longest_gap_us: samples
+                    .sent
+                    .map_or(0.0, |sent| sent.longest_gap_ns as f64 / 1e3),
                 overflows: samples.read.overflows,
                 to_flip: Quantiles::of_ns(&samples.presented.input_to_flip_ns),
             },

@@ -11,11 +11,8 @@ fn quantiles(out: &mut String, name: &str, values: &Quantiles) {
     );
 }
 
-/// The table of one run.
-#[must_use]
-pub fn run(report: &RunReport) -> String {
-    let mut out = String::new();
-    let (setup, frames, parts) = (&report.setup, &report.frames, &report.parts);
+fn heading(out: &mut String, report: &RunReport) {
+    let (setup, parts) = (&report.setup, &report.parts);
     let scheduler = if setup.scheduler.is_empty() {
         "the kernel's own"
     } else {
@@ -55,6 +52,14 @@ pub fn run(report: &RunReport) -> String {
     for note in &report.notes {
         let _ = writeln!(out, "  note: {note}");
     }
+}
+
+/// The table of one run.
+#[must_use]
+pub fn run(report: &RunReport) -> String {
+    let mut out = String::new();
+    heading(&mut out, report);
+    let frames = &report.frames;
     let _ = writeln!(
         out,
         "{:<18} {} frames, {:.1} fps, 1 % low {:.1}, 0.1 % low {:.1}, late {:.2} %, severe {}",
@@ -70,8 +75,13 @@ pub fn run(report: &RunReport) -> String {
     let input = &report.input;
     let _ = writeln!(
         out,
-        "{:<18} {} sent, {} read, {} skipped by the injector, {} overflows",
-        "input events", input.sent, input.read, input.skipped, input.overflows
+        "{:<18} {} sent, {} read, {} overflows; injector: {} reports skipped, longest gap {:.0} us",
+        "input events",
+        input.sent,
+        input.read,
+        input.overflows,
+        input.skipped,
+        input.longest_gap_us
     );
     quantiles(&mut out, "input to flip", &input.to_flip);
     if let Some(audio) = &report.audio {
