@@ -9,7 +9,7 @@ fn gamesim(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_gamesim"))
         .args(args)
         .output()
-        .unwrap()
+        .expect("the binary starts")
 }
 
 /// A short play with a timer in every device's place.
@@ -29,7 +29,7 @@ fn play(more: &[&str]) -> RunReport {
     let output = gamesim(&[&TIMERS[..], more].concat());
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{errors}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    serde_json::from_slice(&output.stdout).expect("a report")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -149,7 +149,7 @@ fn comparing_without_sched_ext_says_so() {
 /// Environments of the processes whose command line contains `mark`.
 fn environments(mark: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
         let read = |name| std::fs::read(entry.path().join(name)).unwrap_or_default();
         let command = text(&read("cmdline")).replace('\0', " ");
         if command.contains(mark) {
