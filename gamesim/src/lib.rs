@@ -26,9 +26,11 @@ pub mod report;
 pub mod run;
 pub mod scheduler;
 pub mod signals;
+pub mod stage;
 pub mod steam;
 pub mod sys;
 pub mod table;
+pub mod threads;
 pub mod work;
 
 use args::Command;

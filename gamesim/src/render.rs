@@ -89,10 +89,12 @@ impl Renderer {
         self.inbox.add_presented();
         if self.window.contains(message.flip_ns) {
             presented.flips_ns.push(message.flip_ns);
-            let latencies = frame
+            // An event from the warm-up may have waited for a part that was still starting.
+            let measured = frame
                 .inputs
                 .iter()
-                .map(|input_ns| message.flip_ns.saturating_sub(*input_ns));
+                .filter(|input_ns| self.window.contains(**input_ns));
+            let latencies = measured.map(|input_ns| message.flip_ns.saturating_sub(*input_ns));
             presented.input_to_flip_ns.extend(latencies);
         }
         Ok(())
