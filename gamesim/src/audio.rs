@@ -150,12 +150,12 @@ fn play(pcm: &PCM, loops: u64, window: Window) -> Result<Sound> {
             return Ok(sound);
         }
         let counts = window.contains(now);
+        // Also when the buffer ran empty: that wake was the latest of all.
+        let lateness_ns = schedule.lateness(now);
+        if counts {
+            sound.lateness_ns.push(lateness_ns);
+        }
         let played = woken.and_then(|_| {
-            if counts {
-                sound.lateness_ns.push(schedule.lateness(now));
-            } else {
-                schedule.lateness(now);
-            }
             burn(loops);
             io.writei(&silence)
         });
