@@ -1,0 +1,191 @@
+//! Background load: what it can be, and the process that does it.
+
+pub mod compile;
+pub mod threads;
+
+use crate::args::LoadArgs;
+use crate::helper::{self, Window};
+use crate::report::Background;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// At which priority a load's threads run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Class {
+    /// SCHED_OTHER, nice 0.
+    Normal,
+    /// SCHED_OTHER, nice 19.
+    Nice19,
+    /// SCHED_IDLE.
+    Idle,
+}
+
+/// One background load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadSpec {
+    /// Threads that never wait.
+    Hogs(u32, Class),
+    /// Slots, each running one short compiler-like process after the other.
+    Compile(u32, Class),
+    /// One SCHED_FIFO thread that takes this many per cent of one CPU.
+    Fifo(u32),
+    /// Threads that never wait and keep changing their own affinity.
+    Affinity(u32, Class),
+}
+
+const KINDS: &str =
+    "hogs=N, compile=N, affinity=N (each with :nice19 or :idle if wanted) or fifo=PERCENT";
+
+/// Why a load's text was refused.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SpecError {
+    /// No such load.
+    #[error("unknown load {0:?}; expected {KINDS}")]
+    Unknown(String),
+    /// The number is missing or out of range.
+    #[error("load {kind} needs a number from 1 to {max}, not {text:?}")]
+    Number {
+        /// Which load.
+        kind: String,
+        /// Largest value.
+        max: u32,
+        /// What was given.
+        text: String,
+    },
+    /// The part after the colon is unknown.
+    #[error("unknown class {0:?} of a load; expected nice19 or idle")]
+    Class(String),
+}
+
+impl FromStr for LoadSpec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let unknown = || SpecError::Unknown(text.to_owned());
+        let (kind, rest) = text.split_once('=').ok_or_else(unknown)?;
+        let (number, class) = match rest.split_once(':') {
+            None => (rest, Class::Normal),
+            Some((number, "nice19")) => (number, Class::Nice19),
+            Some((number, "idle")) => (number, Class::Idle),
+            Some((_, class)) => return Err(SpecError::Class(class.to_owned())),
+        };
+        let count = |max: u32| match number.parse::<u32>() {
+            Ok(value) if (1..=max).contains(&value) => Ok(value),
+            _ => Err(SpecError::Number {
+                kind: kind.to_owned(),
+                max,
+                text: number.to_owned(),
+            }),
+        };
+        match kind {
+            "hogs" => Ok(Self::Hogs(count(4096)?, class)),
+            "compile" => Ok(Self::Compile(count(1024)?, class)),
+            "affinity" => Ok(Self::Affinity(count(4096)?, class)),
+            "fifo" if class == Class::Normal => Ok(Self::Fifo(count(95)?)),
+            "fifo" => Err(SpecError::Class(rest.to_owned())),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl fmt::Display for LoadSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, number, class) = match *self {
+            Self::Hogs(count, class) => ("hogs", count, class),
+            Self::Compile(count, class) => ("compile", count, class),
+            Self::Affinity(count, class) => ("affinity", count, class),
+            Self::Fifo(percent) => ("fifo", percent, Class::Normal),
+        };
+        let suffix = match class {
+            Class::Normal => "",
+            Class::Nice19 => ":nice19",
+            Class::Idle => ":idle",
+        };
+        write!(f, "{kind}={number}{suffix}")
+    }
+}
+
+/// Work finished inside the window.
+#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
+pub struct Done {
+    /// Loops of work.
+    pub loops: u64,
+    /// Processes that ended well.
+    pub jobs: u64,
+}
+
+/// The load process.
+///
+/// # Errors
+/// When it may not have the priority it needs, or the parent's protocol is broken.
+pub fn main(args: &LoadArgs) -> Result<()> {
+    // Threads inherit the blocked signals: the waiting thread alone hears them.
+    let compile = matches!(args.spec, LoadSpec::Compile(..));
+    let signals = if compile {
+        Some(compile::block_signals()?)
+    } else {
+        None
+    };
+    let (mut stream, mut reader) = helper::attach("gs-load")?;
+    helper::send(&mut stream, &())?;
+    let window: Window = helper::receive(&mut reader)?;
+    let chunk = args.loops_per_us.saturating_mul(100);
+    let done = match (args.spec, signals) {
+        (LoadSpec::Hogs(count, class), _) => threads::hogs(count, class, false, chunk, window)?,
+        (LoadSpec::Affinity(count, class), _) => threads::hogs(count, class, true, chunk, window)?,
+        (LoadSpec::Fifo(percent), _) => threads::fifo(percent, chunk / 10, window)?,
+        (LoadSpec::Compile(slots, class), Some(signals)) => {
+            threads::set_class(class)?;
+            compile::storm(slots, chunk.saturating_mul(200), window, &signals)?
+        }
+        (LoadSpec::Compile(..), None) => Done::default(),
+    };
+    let report = Background {
+        spec: args.spec.to_string(),
+        loops: done.loops,
+        loops_per_s: done.loops as f64 / window.seconds(),
+        jobs: done.jobs,
+        jobs_per_s: done.jobs as f64 / window.seconds(),
+    };
+    helper::send(&mut stream, &report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Class, LoadSpec, SpecError};
+
+    #[test]
+    fn every_load_is_read_back_from_its_own_text() {
+        for text in [
+            "hogs=4",
+            "hogs=2:nice19",
+            "hogs=9:idle",
+            "compile=3",
+            "fifo=80",
+            "affinity=2",
+        ] {
+            let spec: LoadSpec = text.parse().unwrap();
+            assert_eq!(spec.to_string(), text);
+        }
+        assert_eq!("hogs=4:idle".parse(), Ok(LoadSpec::Hogs(4, Class::Idle)));
+    }
+
+    #[test]
+    fn a_bad_load_is_refused_with_its_reason() {
+        let parse = |text: &str| text.parse::<LoadSpec>().unwrap_err();
+        assert!(matches!(parse("hogs"), SpecError::Unknown(_)));
+        assert!(matches!(parse("pigs=3"), SpecError::Unknown(_)));
+        assert!(matches!(parse(""), SpecError::Unknown(_)));
+        assert!(matches!(parse("hogs=0"), SpecError::Number { .. }));
+        assert!(matches!(parse("hogs=-1"), SpecError::Number { .. }));
+        assert!(matches!(parse("fifo=96"), SpecError::Number { .. }));
+        assert!(matches!(
+            parse("compile=99999999999"),
+            SpecError::Number { .. }
+        ));
+        assert!(matches!(parse("hogs=4:nice5"), SpecError::Class(_)));
+        assert!(matches!(parse("fifo=50:idle"), SpecError::Class(_)));
+    }
+}

@@ -1,0 +1,208 @@
+//! The parts of a run: helper processes and devices, or what takes their place.
+
+use crate::args::{Device, Mode, PlayArgs};
+use crate::gpu::Gpu;
+use crate::helper::Helper;
+use crate::input::{self, Source};
+use crate::report::Parts;
+use crate::{audio, calibrate, compositor, inject};
+use anyhow::{Result, anyhow};
+
+/// The parts of a run, ready to play.
+pub struct Stage {
+    /// Shows the frames.
+    pub compositor: Helper,
+    /// Makes the input, where uinput is used.
+    pub injector: Option<Helper>,
+    /// Plays sound.
+    pub audio: Option<Helper>,
+    /// Background loads, in the order given.
+    pub loads: Vec<Helper>,
+    /// The render node; the render thread takes it.
+    pub gpu: Option<Gpu>,
+    /// Input; the input thread takes it.
+    pub source: Option<Source>,
+    /// Which parts are real.
+    pub parts: Parts,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+    /// Speed of this machine.
+    pub loops_per_us: u64,
+    /// Refresh rate [Hz].
+    pub refresh_hz: u32,
+    /// Whether KMS shows the frames.
+    pub kms: bool,
+}
+
+impl Stage {
+    /// Starts and opens everything.
+    ///
+    /// # Errors
+    /// When a helper process cannot be started; a missing device is a note.
+    pub fn set_up(play: &PlayArgs, oracle: bool) -> Result<Self> {
+        let mut notes = Vec::new();
+        let (loops_per_us, note) = calibrate::obtain(play.loops_per_us);
+        notes.extend(note);
+        let (compositor, shown) = start_compositor(play, oracle, loops_per_us)?;
+        let (audio, sound) = start_audio(play, oracle, loops_per_us)?;
+        let (injector, source) = start_input(play, &mut notes)?;
+        let gpu = start_gpu(play, &mut notes);
+        let mut loads = Vec::new();
+        for spec in &play.load {
+            let mut args = vec!["load".to_owned()];
+            flag(&mut args, "spec", spec);
+            flag(&mut args, "loops-per-us", loops_per_us);
+            let mut load = Helper::spawn(&format!("{spec} load"), &args)?;
+            load.receive::<()>()?;
+            loads.push(load);
+        }
+        let display = if shown.kms { "kms" } else { "timer" };
+        notes.push(format!("display {display}: {}", shown.note));
+        if let Some(sound) = &sound {
+            notes.push(format!(
+                "audio {}: {}",
+                if sound.alsa { "alsa" } else { "timer" },
+                sound.note
+            ));
+        }
+        let parts = Parts {
+            display: display.to_owned(),
+            input: if injector.is_some() {
+                "uinput"
+            } else {
+                "timer"
+            }
+            .to_owned(),
+            gpu: if gpu.is_some() { "render-node" } else { "none" }.to_owned(),
+            audio: sound
+                .as_ref()
+                .map_or("none", |sound| if sound.alsa { "alsa" } else { "timer" })
+                .to_owned(),
+            all_real: shown.kms
+                && injector.is_some()
+                && gpu.is_some()
+                && sound.is_some_and(|sound| sound.alsa),
+        };
+        Ok(Self {
+            compositor,
+            injector,
+            audio,
+            loads,
+            gpu,
+            source,
+            parts,
+            notes,
+            loops_per_us,
+            refresh_hz: shown.refresh_hz,
+            kms: shown.kms,
+        })
+    }
+}
+
+fn device(device: Device) -> String {
+    match device {
+        Device::Auto => "auto",
+        Device::Timer => "timer",
+        Device::None => "none",
+    }
+    .to_owned()
+}
+
+fn flag(args: &mut Vec<String>, name: &str, value: impl ToString) {
+    args.push(format!("--{name}={}", value.to_string()));
+}
+
+fn start_compositor(
+    play: &PlayArgs,
+    oracle: bool,
+    scale: u64,
+) -> Result<(Helper, compositor::Ready)> {
+    let mut args = vec!["compositor".to_owned()];
+    flag(&mut args, "loops", scale * play.compositor_us);
+    flag(&mut args, "refresh-hz", play.refresh_hz);
+    flag(&mut args, "display", device(play.display));
+    flag(
+        &mut args,
+        "mode",
+        if play.mode == Mode::Paced {
+            "paced"
+        } else {
+            "uncapped"
+        },
+    );
+    if oracle {
+        args.push("--oracle".to_owned());
+    }
+    let mut helper = Helper::spawn("compositor", &args)?;
+    let ready = helper.receive()?;
+    Ok((helper, ready))
+}
+
+fn start_audio(
+    play: &PlayArgs,
+    oracle: bool,
+    scale: u64,
+) -> Result<(Option<Helper>, Option<audio::Ready>)> {
+    if play.audio == Device::None {
+        return Ok((None, None));
+    }
+    let mut args = vec!["audio".to_owned()];
+    flag(&mut args, "loops", scale * play.audio_us);
+    flag(&mut args, "audio", device(play.audio));
+    if let Some(name) = &play.audio_device {
+        flag(&mut args, "audio-device", name);
+    }
+    if oracle {
+        args.push("--oracle".to_owned());
+    }
+    let mut helper = Helper::spawn("audio", &args)?;
+    let ready = helper.receive()?;
+    Ok((Some(helper), Some(ready)))
+}
+
+fn start_input(
+    play: &PlayArgs,
+    notes: &mut Vec<String>,
+) -> Result<(Option<Helper>, Option<Source>)> {
+    match play.input {
+        Device::None => return Ok((None, None)),
+        Device::Timer => return Ok((None, Some(Source::Timer(play.input_hz)))),
+        Device::Auto => {}
+    }
+    let mut args = vec!["inject".to_owned()];
+    flag(&mut args, "input-hz", play.input_hz);
+    let mut helper = Helper::spawn("injector", &args)?;
+    let ready: inject::Ready = helper.receive()?;
+    let opened = ready
+        .nodes
+        .map_err(|why| anyhow!("no uinput: {why}"))
+        .and_then(|nodes| input::open(&nodes));
+    match opened {
+        Ok(source) => {
+            if !ready.realtime {
+                notes.push("the injector may not run as real-time: load delays it too".to_owned());
+            }
+            Ok((Some(helper), Some(source)))
+        }
+        Err(error) => {
+            notes.push(format!("input timer: {error:#}"));
+            Ok((None, Some(Source::Timer(play.input_hz))))
+        }
+    }
+}
+
+fn start_gpu(play: &PlayArgs, notes: &mut Vec<String>) -> Option<Gpu> {
+    if play.gpu != Device::Auto {
+        return None;
+    }
+    match Gpu::open() {
+        Ok((gpu, how)) => {
+            notes.push(format!("gpu render-node: {how}"));
+            Some(gpu)
+        }
+        Err(error) => {
+            notes.push(format!("gpu none: {error:#}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Goal: the command line keeps its promises to people and scripts.
+//! Method: the built binary, unprivileged parts only; no figure is asserted.
+
+use gamesim::report::{RUN_SCHEMA, RunReport};
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn gamesim(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gamesim"))
+        .args(args)
+        .output()
+        .expect("the binary starts")
+}
+
+/// A short play with a timer in every device's place.
+const TIMERS: [&str; 9] = [
+    "run",
+    "--seconds=0.5",
+    "--warmup=0.1",
+    "--display=timer",
+    "--input=timer",
+    "--gpu=none",
+    "--audio=timer",
+    "--loops-per-us=50",
+    "--json=-",
+];
+
+fn play(more: &[&str]) -> RunReport {
+    let output = gamesim(&[&TIMERS[..], more].concat());
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}");
+    serde_json::from_slice(&output.stdout).expect("a report")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn bad_arguments_are_named_and_exit_with_2() {
+    for (args, word) in [
+        (&["run", "--load", "pigs=3"][..], "pigs"),
+        (&["run", "--load", "hogs=0"], "hogs"),
+        (&["run", "--load", "hogs=2,fifo=200"], "fifo"),
+        (&["run", "--load", "hogs=2:nice5"], "nice5"),
+        (&["run", "--seconds=-1"], "seconds"),
+        (&["run", "--seconds", "nan"], "seconds"),
+        (&["run", "--workers", "9999"], "workers"),
+        (&["run", "--input-hz", "0"], "input-hz"),
+        (&["compare"], "--with"),
+        (&["play"], "play"),
+    ] {
+        let output = gamesim(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(
+            text(&output.stderr).contains(word),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn a_helper_started_by_hand_says_that_it_is_none_of_your_business() {
+    let output = gamesim(&["inject", "--input-hz", "1000"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("gamesim"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn a_run_on_timers_works_unprivileged_and_marks_its_result() {
+    let report = play(&[]);
+    assert_eq!(report.schema, RUN_SCHEMA);
+    assert!(report.frames.count > 0 && report.input.read > 0);
+    assert!(report.audio.is_some_and(|audio| audio.periods > 0));
+    let parts = &report.parts;
+    assert_eq!(
+        [&parts.display, &parts.input, &parts.gpu, &parts.audio].map(String::as_str),
+        ["timer", "timer", "none", "timer"]
+    );
+    assert!(!parts.all_real);
+    assert_eq!(
+        report.work.game,
+        report.frames.count * report.work.per_frame
+    );
+}
+
+#[test]
+fn paced_frames_follow_the_timer_and_loads_report_their_work() {
+    let report = play(&[
+        "--mode=paced",
+        "--load=hogs=1:nice19,compile=1",
+        "--load=affinity=1:idle",
+    ]);
+    assert!(report.frames.late_refresh.is_some());
+    let specs: Vec<_> = report
+        .background
+        .iter()
+        .map(|load| load.spec.as_str())
+        .collect();
+    assert_eq!(specs, ["hogs=1:nice19", "compile=1", "affinity=1:idle"]);
+    assert_eq!(
+        report.work.background,
+        report.background.iter().map(|load| load.loops).sum::<u64>()
+    );
+}
+
+#[test]
+fn raw_samples_match_the_report() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = dir.join("raw.csv");
+    let report = play(&["--raw", path.to_str().unwrap()]);
+    let raw = std::fs::read_to_string(&path).unwrap();
+    let count = |name: &str| raw.lines().filter(|line| line.starts_with(name)).count() as u64;
+    assert_eq!(count("frame_interval,"), report.frames.interval.samples);
+    assert_eq!(count("input_to_flip,"), report.input.to_flip.samples);
+    assert_eq!(
+        count("audio_lateness,"),
+        report.audio.unwrap().lateness.samples
+    );
+}
+
+#[test]
+fn a_report_survives_its_own_json() {
+    let report = play(&["--audio=none"]);
+    assert_eq!(report.audio, None);
+    let text = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<RunReport>(&text).unwrap(), report);
+}
+
+#[test]
+fn comparing_without_sched_ext_says_so() {
+    if Path::new("/sys/kernel/sched_ext").exists() {
+        return;
+    }
+    let output = gamesim(&["compare", "--with", "true"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("sched_ext"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+/// Environments of the processes whose command line contains `mark`.
+fn environments(mark: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let read = |name| std::fs::read(entry.path().join(name)).unwrap_or_default();
+        let command = text(&read("cmdline")).replace('\0', " ");
+        if command.contains(mark) {
+            found.push((command, text(&read("environ"))));
+        }
+    }
+    found
+}
+
+#[test]
+fn only_the_game_itself_carries_steams_variables_and_sigint_leaves_nothing() {
+    use nix::sys::signal::{Signal, kill};
+    // A length that no other test uses tells this run's processes from all others.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gamesim"))
+        .args([
+            "run",
+            "--seconds=4321",
+            "--loops-per-us=4321",
+            "--load=hogs=1:idle",
+        ])
+        .args([
+            "--display=timer",
+            "--input=timer",
+            "--gpu=none",
+            "--audio=timer",
+        ])
+        .arg("--steam-app-id=4321")
+        .spawn()
+        .unwrap();
+    let marked = || {
+        let game = environments("--seconds=4321");
+        let helpers = environments("--spec=hogs=1:idle --loops-per-us=4321");
+        (game, helpers)
+    };
+    let mut seen = marked();
+    while seen.1.is_empty() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+        seen = marked();
+    }
+    kill(
+        nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap()),
+        Signal::SIGINT,
+    )
+    .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(
+        seen.0
+            .iter()
+            .all(|(_, env)| env.contains("SteamAppId=4321")),
+        "{:?}",
+        seen.0
+    );
+    assert!(!seen.1.is_empty() && seen.1.iter().all(|(_, env)| !env.contains("SteamAppId")));
+    let left = marked();
+    assert!(left.0.is_empty() && left.1.is_empty(), "{left:?}");
+}
