@@ -2,4 +2,5 @@
 
 pub mod detect;
 pub mod intf;
+pub mod policy;
 pub mod skel;

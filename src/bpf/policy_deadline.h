@@ -62,11 +62,12 @@ static __always_inline u64 policy_deadline_ns(const struct policy_deadline_in *i
 static __always_inline bool policy_in_window(u64 now_ns, u64 event_ns, u64 window_ns, u32 boost)
 {
 	s64 age_ns = policy_delta_ns(now_ns, event_ns);
+	/* An event from "the future" was stamped by another CPU a moment ago. */
+	u64 distance_ns = (u64)(age_ns < 0 ? policy_delta_ns(event_ns, now_ns) : age_ns);
 
 	if (!boost || policy_is_urgent(boost) || !event_ns)
 		return false;
-	/* An event from "the future" was stamped by another CPU a moment ago. */
-	return age_ns < 0 ? window_ns > 0 : (u64)age_ns < window_ns;
+	return distance_ns < window_ns;
 }
 
 #endif

@@ -46,8 +46,11 @@ static __always_inline enum policy_preempt policy_preempt(const struct policy_pr
 		return POLICY_PREEMPT_NO_TURN;
 	if (policy_is_urgent(in->arrival_boost))
 		return POLICY_PREEMPT_YES;
-	return in->arrival_span_ns + margin_ns < in->running_span_ns ? POLICY_PREEMPT_YES
-								     : POLICY_PREEMPT_NO_SPAN;
+	/* Subtracted, not added: an arrival's span plus the margin could wrap. */
+	if (in->running_span_ns > margin_ns &&
+	    in->arrival_span_ns < in->running_span_ns - margin_ns)
+		return POLICY_PREEMPT_YES;
+	return POLICY_PREEMPT_NO_SPAN;
 }
 
 #endif
