@@ -18,6 +18,8 @@ pub use crate::intf::{
 
 /// How far behind the virtual now a waking task's vruntime may stay, in ns.
 pub const CREDIT_NS: u64 = intf::POLICY_CREDIT_NS as u64;
+/// How far behind the virtual now a runnable task's lag counts, in ns.
+pub const LAG_NS_MAX: u64 = intf::POLICY_LAG_NS_MAX as u64;
 /// Recent run counts up to here, in ns.
 pub const RECENT_RUN_NS_MAX: u64 = intf::POLICY_RECENT_RUN_NS_MAX as u64;
 /// A run this long without a sleep costs the boost, in ns.
@@ -43,7 +45,7 @@ pub enum Pick {
 /// Whether an arrival takes a running task's CPU, and why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preempt {
-    /// No: the running task has not had its minimum turn.
+    /// Not yet: it would be yes once the running task has had its minimum turn.
     NoTurn,
     /// No: the running task's boost is higher, or the same and urgent.
     NoBoost,

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use scx_gamer::policy::{
-    BOOST_MAX, BOOST_URGENT, CREDIT_NS, DeadlineInput, RECENT_RUN_NS_MAX, SPIN_NS, boost_clamp,
-    boost_earned, boost_of_roles, charge_ns, deadline_ns, delta_ns, in_window, inv_weight,
-    is_urgent, span_ns,
+    BOOST_MAX, BOOST_URGENT, CREDIT_NS, DeadlineInput, LAG_NS_MAX, RECENT_RUN_NS_MAX, SPIN_NS,
+    boost_clamp, boost_earned, boost_of_roles, charge_ns, deadline_ns, delta_ns, in_window,
+    inv_weight, is_urgent, span_ns,
 };
 
 use crate::inputs;
@@ -14,11 +14,11 @@ fn reference_span_ns(input: &DeadlineInput) -> u64 {
     let bound = i128::from(input.wait_bound_ns);
     let debt_max = 2 * bound.min(1 << 40);
     let lag = i128::from(input.lag_ns)
-        .max(-i128::from(CREDIT_NS))
+        .max(-i128::from(LAG_NS_MAX))
         .min(debt_max);
     let recent = i128::from(input.recent_run_ns.min(RECENT_RUN_NS_MAX));
     let halvings = input.boost.min(BOOST_MAX) + u32::from(input.in_window);
-    let span = (lag + i128::from(CREDIT_NS) + recent) / (1 << halvings);
+    let span = (lag + i128::from(CREDIT_NS) + recent).max(0) / (1 << halvings);
     u64::try_from(span.min(bound)).expect("a span is never negative")
 }
 

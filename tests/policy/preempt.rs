@@ -69,6 +69,14 @@ proptest! {
         }
     }
 
+    #[test]
+    fn no_turn_means_yes_after_the_minimum_turn(input in preempt_input()) {
+        let later = PreemptInput { running_for_ns: TURN_NS_MIN, ..input };
+        if preempt(&input) == Preempt::NoTurn {
+            prop_assert_eq!(preempt(&later), Preempt::Yes);
+        }
+    }
+
     /// Otherwise two tasks could put each other off in turns.
     #[test]
     fn without_more_boost_the_margin_must_be_exceeded(input in preempt_input()) {

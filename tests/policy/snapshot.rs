@@ -10,7 +10,7 @@ use scx_gamer::policy::{
 use crate::inputs::WAIT_BOUND_NS;
 
 const ACCEPT_VAR: &str = "UPDATE_SNAPSHOT";
-const LAGS_MS: [i64; 6] = [-100, -40, -10, 0, 20, 600];
+const LAGS_MS: [i64; 6] = [-120, -80, -40, 0, 20, 600];
 const RECENT_RUNS_MS: [u64; 4] = [0, 1, 10, 200];
 
 fn us(ns: u64) -> String {
