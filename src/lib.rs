@@ -2,6 +2,7 @@
 
 pub mod detect;
 pub mod intf;
+pub mod policy;
 pub mod scheduler;
 pub mod skel;
 pub mod topology;

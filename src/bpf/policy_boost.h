@@ -26,7 +26,7 @@ static __always_inline u32 policy_boost_clamp(u32 boost)
 	return boost > POLICY_BOOST_MAX ? POLICY_BOOST_MAX : boost;
 }
 
-/* The highest boost among @roles; bit i of @roles stands for @boost_of_role[i]. */
+/* The highest boost among @roles; bit i of @roles stands for @boost_of_role[i]; at most 32. */
 static __always_inline u32 policy_boost_of_roles(u32 roles, const u8 *boost_of_role, u32 role_cnt)
 {
 	u32 boost = 0;

@@ -19,10 +19,9 @@
 #define POLICY_PREEMPT_MARGIN_NS (4ULL * 1000 * 1000)
 
 enum policy_preempt {
-	POLICY_PREEMPT_NO_TURN = 0, /* the running task has not had its minimum turn */
-	POLICY_PREEMPT_NO_BOOST =
-	    1,			    /* the running task's boost is higher, or the same and urgent */
-	POLICY_PREEMPT_NO_SPAN = 2, /* the running task is not clearly less urgent */
+	POLICY_PREEMPT_NO_TURN = 0,  /* it would be yes once the minimum turn is over */
+	POLICY_PREEMPT_NO_BOOST = 1, /* the running boost is higher, or the same and urgent */
+	POLICY_PREEMPT_NO_SPAN = 2,  /* the running task is not clearly less urgent */
 	POLICY_PREEMPT_YES = 3,
 };
 
@@ -42,12 +41,13 @@ static __always_inline enum policy_preempt policy_preempt(const struct policy_pr
 		return POLICY_PREEMPT_NO_BOOST;
 	if (in->running_boost == in->arrival_boost && policy_is_urgent(in->running_boost))
 		return POLICY_PREEMPT_NO_BOOST;
-	if (in->running_for_ns < POLICY_TURN_NS_MIN)
-		return POLICY_PREEMPT_NO_TURN;
-	if (policy_is_urgent(in->arrival_boost))
-		return POLICY_PREEMPT_YES;
-	return in->arrival_span_ns + margin_ns < in->running_span_ns ? POLICY_PREEMPT_YES
-								     : POLICY_PREEMPT_NO_SPAN;
+	/* Subtracted, not added: an arrival's span plus the margin could wrap. */
+	if (!policy_is_urgent(in->arrival_boost) &&
+	    (in->running_span_ns <= margin_ns ||
+	     in->arrival_span_ns >= in->running_span_ns - margin_ns))
+		return POLICY_PREEMPT_NO_SPAN;
+	return in->running_for_ns < POLICY_TURN_NS_MIN ? POLICY_PREEMPT_NO_TURN
+						       : POLICY_PREEMPT_YES;
 }
 
 #endif

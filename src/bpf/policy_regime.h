@@ -36,7 +36,7 @@ static __always_inline bool policy_regime_next(bool busy, u32 load_pct, u32 busy
 			    ? busy_enter_pct - POLICY_REGIME_HYSTERESIS_PCT
 			    : 0;
 
-	return busy ? load_pct > leave_pct : load_pct >= busy_enter_pct;
+	return load_pct >= busy_enter_pct || (busy && load_pct > leave_pct);
 }
 
 #endif

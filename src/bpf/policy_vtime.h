@@ -55,13 +55,20 @@ static __always_inline u64 policy_vtime_advance(u64 vtime_now_ns, u64 vruntime_n
 	       (u64)policy_clamp(ahead_ns, 0, (s64)policy_min(ran_ns, POLICY_CHARGE_NS_MAX));
 }
 
-/* @vruntime_ns, kept at most @credit_ns behind and @debt_ns ahead of the virtual now. */
+/*
+ * @vruntime_ns, kept at most @credit_ns behind and @debt_ns ahead of the virtual now. More
+ * than POLICY_WINDOW_NS_MAX of either would not be a signed distance any more.
+ */
+#define POLICY_WINDOW_NS_MAX (1ULL << 62)
+
 static __always_inline u64 policy_vruntime_clamp(u64 vruntime_ns, u64 vtime_now_ns, u64 credit_ns,
 						 u64 debt_ns)
 {
 	s64 lag_ns = policy_delta_ns(vruntime_ns, vtime_now_ns);
 
-	return vtime_now_ns + (u64)policy_clamp(lag_ns, -(s64)credit_ns, (s64)debt_ns);
+	return vtime_now_ns + (u64)policy_clamp(lag_ns,
+						-(s64)policy_min(credit_ns, POLICY_WINDOW_NS_MAX),
+						(s64)policy_min(debt_ns, POLICY_WINDOW_NS_MAX));
 }
 
 #endif

@@ -1,0 +1,200 @@
+//! The policy core, callable from Rust: thin safe wrappers over the host build of
+//! `src/bpf/policy_*.h`, the very functions that the BPF scheduler decides with.
+//!
+//! What each function decides and why stands in its header. Times are `u64` nanoseconds on the
+//! scheduler clock and may wrap; any input is allowed everywhere.
+#![allow(unsafe_code)]
+
+use crate::intf;
+
+pub use crate::intf::{
+    POLICY_BOOST_MAX as BOOST_MAX, POLICY_BOOST_URGENT as BOOST_URGENT,
+    POLICY_CHARGE_NS_MAX as CHARGE_NS_MAX, POLICY_HIST_BUCKETS as HIST_BUCKETS,
+    POLICY_REGIME_HYSTERESIS_PCT as REGIME_HYSTERESIS_PCT, POLICY_WEIGHT_DEFAULT as WEIGHT_DEFAULT,
+    POLICY_WEIGHT_MAX as WEIGHT_MAX, POLICY_WEIGHT_MIN as WEIGHT_MIN,
+    policy_deadline_in as DeadlineInput, policy_pick_in as PickInput,
+    policy_preempt_in as PreemptInput,
+};
+
+/// How far behind the virtual now a waking task's vruntime may stay, in ns.
+pub const CREDIT_NS: u64 = intf::POLICY_CREDIT_NS as u64;
+/// How far behind the virtual now a runnable task's lag counts, in ns.
+pub const LAG_NS_MAX: u64 = intf::POLICY_LAG_NS_MAX as u64;
+/// Recent run counts up to here, in ns.
+pub const RECENT_RUN_NS_MAX: u64 = intf::POLICY_RECENT_RUN_NS_MAX as u64;
+/// A run this long without a sleep costs the boost, in ns.
+pub const SPIN_NS: u64 = intf::POLICY_SPIN_NS as u64;
+/// Nobody is put off before this much of a turn, in ns.
+pub const TURN_NS_MIN: u64 = intf::POLICY_TURN_NS_MIN as u64;
+/// By how much more urgent an arrival without a higher boost must be, in ns.
+pub const PREEMPT_MARGIN_NS: u64 = intf::POLICY_PREEMPT_MARGIN_NS as u64;
+
+/// What a CPU that needs work takes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// Nothing waits.
+    None,
+    /// The task that just ran goes on.
+    Prev,
+    /// The head of the CPU's own queue.
+    Own,
+    /// The head of the queue shared with the LLC.
+    Llc,
+}
+
+/// Whether an arrival takes a running task's CPU, and why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preempt {
+    /// Not yet: it would be yes once the running task has had its minimum turn.
+    NoTurn,
+    /// No: the running task's boost is higher, or the same and urgent.
+    NoBoost,
+    /// No: the running task is not clearly less urgent.
+    NoSpan,
+    /// Yes.
+    Yes,
+}
+
+/// Signed distance in ns from `b` to `a`; right across a wrap while they are less than 2^63 apart.
+pub fn delta_ns(a: u64, b: u64) -> i64 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_delta_ns(a, b) }
+}
+
+/// `boost`, at most [`BOOST_MAX`].
+pub fn boost_clamp(boost: u32) -> u32 {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_boost_clamp(boost) }
+}
+
+/// The highest boost (0..=7) among a set of roles; bit `i` stands for `boost_of_role[i]`. Entries
+/// from the 32nd on have no bit and do not count.
+pub fn boost_of_roles(roles: u32, boost_of_role: &[u8]) -> u32 {
+    let role_cnt = u32::try_from(boost_of_role.len())
+        .unwrap_or(u32::MAX)
+        .min(u32::BITS);
+    // SAFETY: reads `role_cnt` bytes, no more than the slice holds; every shift is below 32.
+    unsafe { intf::policy_boost_of_roles(roles, boost_of_role.as_ptr(), role_cnt) }
+}
+
+/// The boost (0..=7) that still counts after `awake_run_ns` of running without a sleep.
+pub fn boost_earned(boost: u32, awake_run_ns: u64) -> u32 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_boost_earned(boost, awake_run_ns) }
+}
+
+/// Whether a boost preempts wherever it has to.
+pub fn is_urgent(boost: u32) -> bool {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_is_urgent(boost) }
+}
+
+/// How long after now the deadline lies, in ns: 0..=`wait_bound_ns`.
+pub fn span_ns(input: &DeadlineInput) -> u64 {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    unsafe { intf::policy_span_ns(input) }
+}
+
+/// The key by which waiting tasks are ordered, in ns on the scheduler clock.
+pub fn deadline_ns(input: &DeadlineInput) -> u64 {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    unsafe { intf::policy_deadline_ns(input) }
+}
+
+/// Whether the input window of `window_ns` that an event at `event_ns` (0: none yet) opened is
+/// open at `now_ns` for a task of this boost.
+pub fn in_window(now_ns: u64, event_ns: u64, window_ns: u64, boost: u32) -> bool {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_in_window(now_ns, event_ns, window_ns, boost) }
+}
+
+/// The histogram bucket (below [`HIST_BUCKETS`]) of a duration.
+pub fn hist_bucket(ns: u64) -> u32 {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_hist_bucket(ns) }
+}
+
+/// Upper edge of a histogram bucket in ns (exclusive, except for the last bucket, which holds
+/// whatever is longer); buckets above the last count as the last.
+pub fn hist_edge_ns(bucket: u32) -> u64 {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_hist_edge_ns(bucket) }
+}
+
+/// What a CPU that needs work takes: the earliest deadline of what waits.
+pub fn pick(input: &PickInput) -> Pick {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    match unsafe { intf::policy_pick(input) } {
+        intf::POLICY_PICK_PREV => Pick::Prev,
+        intf::POLICY_PICK_OWN => Pick::Own,
+        intf::POLICY_PICK_LLC => Pick::Llc,
+        _ => Pick::None,
+    }
+}
+
+/// Whether a foreign queue with this head deadline is served before one's own.
+pub fn steal_first(now_ns: u64, foreign_deadline_ns: u64) -> bool {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_steal_first(now_ns, foreign_deadline_ns) }
+}
+
+/// Whether an arrival takes the CPU of a running task at once.
+pub fn preempt(input: &PreemptInput) -> Preempt {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    match unsafe { intf::policy_preempt(input) } {
+        intf::POLICY_PREEMPT_NO_TURN => Preempt::NoTurn,
+        intf::POLICY_PREEMPT_NO_BOOST => Preempt::NoBoost,
+        intf::POLICY_PREEMPT_YES => Preempt::Yes,
+        _ => Preempt::NoSpan,
+    }
+}
+
+/// Share of the time of `cpu_cnt` CPUs in `elapsed_ns` that was spent running tasks: 0..=100.
+pub fn load_pct(ran_ns: u64, elapsed_ns: u64, cpu_cnt: u32) -> u32 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_load_pct(ran_ns, elapsed_ns, cpu_cnt) }
+}
+
+/// The next regime (true: busy) from the present one and the smoothed load in per cent.
+pub fn regime_next(busy: bool, load_pct: u32, busy_enter_pct: u32) -> bool {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_regime_next(busy, load_pct, busy_enter_pct) }
+}
+
+/// How long a task may run before the queue is looked at again, in ns:
+/// `slice_min_ns`..=max(`slice_ns`, `slice_min_ns`).
+pub fn slice_ns(
+    slice_ns: u64,
+    slice_min_ns: u64,
+    waiting_cnt: u32,
+    cpu_cnt: u32,
+    busy: bool,
+) -> u64 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_slice_ns(slice_ns, slice_min_ns, waiting_cnt, cpu_cnt, busy) }
+}
+
+/// Inverse of a `sched_ext` weight (1..=10000, 100 is nice 0), for [`charge_ns`].
+pub fn inv_weight(weight: u32) -> u32 {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_inv_weight(weight) }
+}
+
+/// What `ran_ns` of real run time cost a task of this inverse weight, in virtual ns. One charge
+/// counts at most [`CHARGE_NS_MAX`] of real time.
+pub fn charge_ns(ran_ns: u64, inv_weight: u32) -> u64 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_charge_ns(ran_ns, inv_weight) }
+}
+
+/// The virtual now after a task that began its run at `vruntime_ns` ran for `ran_ns`.
+pub fn vtime_advance(vtime_now_ns: u64, vruntime_ns: u64, ran_ns: u64) -> u64 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_vtime_advance(vtime_now_ns, vruntime_ns, ran_ns) }
+}
+
+/// `vruntime_ns`, kept at most `credit_ns` behind and `debt_ns` ahead of the virtual now.
+pub fn vruntime_clamp(vruntime_ns: u64, vtime_now_ns: u64, credit_ns: u64, debt_ns: u64) -> u64 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_vruntime_clamp(vruntime_ns, vtime_now_ns, credit_ns, debt_ns) }
+}

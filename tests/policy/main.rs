@@ -1,0 +1,11 @@
+//! Goal: the policy core keeps its laws for every input, also at the edges of its number types.
+//! Method: property tests, a reference model in Rust, table cases and a snapshot of decisions.
+
+mod deadline;
+mod hist;
+mod inputs;
+mod pick;
+mod preempt;
+mod regime;
+mod snapshot;
+mod vtime;

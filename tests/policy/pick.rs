@@ -1,0 +1,106 @@
+//! Pick and steal.
+
+use proptest::prelude::*;
+use scx_gamer::policy::{Pick, PickInput, pick, steal_first};
+
+use crate::inputs;
+
+/// The candidates in the order in which they win a tie, with their deadlines.
+fn candidates(input: &PickInput) -> Vec<(Pick, u64)> {
+    let all = [
+        (input.prev_runnable, Pick::Prev, input.prev_deadline_ns),
+        (input.own_waiting, Pick::Own, input.own_deadline_ns),
+        (input.llc_waiting, Pick::Llc, input.llc_deadline_ns),
+    ];
+    all.into_iter()
+        .filter(|entry| entry.0)
+        .map(|(_, pick, deadline)| (pick, deadline))
+        .collect()
+}
+
+/// Sorts by distance to a moment before all of the deadlines; a stable sort keeps the tie order.
+fn reference_pick(input: &PickInput) -> Pick {
+    let mut all = candidates(input);
+    let Some(&(_, origin)) = all.first() else {
+        return Pick::None;
+    };
+    let origin = origin.wrapping_sub(1 << 62);
+    all.sort_by_key(|&(_, deadline)| deadline.wrapping_sub(origin));
+    all[0].0
+}
+
+proptest! {
+    #[test]
+    fn pick_equals_reference_model(input in inputs::pick_input()) {
+        prop_assert_eq!(pick(&input), reference_pick(&input));
+    }
+
+    #[test]
+    fn picks_something_exactly_when_something_waits(
+        deadlines in any::<[u64; 3]>(), waiting in any::<[bool; 3]>(),
+    ) {
+        let input = PickInput {
+            prev_deadline_ns: deadlines[0],
+            own_deadline_ns: deadlines[1],
+            llc_deadline_ns: deadlines[2],
+            prev_runnable: waiting[0],
+            own_waiting: waiting[1],
+            llc_waiting: waiting[2],
+        };
+        let picked = pick(&input);
+        prop_assert_eq!(picked != Pick::None, waiting.contains(&true));
+        prop_assert!(
+            picked == Pick::None || candidates(&input).iter().any(|entry| entry.0 == picked),
+            "{:?} does not wait", picked
+        );
+    }
+
+    #[test]
+    fn overdue_foreign_queue_comes_first_across_wrap(now_ns in inputs::time_ns(), age_ns in 0..1_u64 << 40) {
+        prop_assert_eq!(steal_first(now_ns, now_ns.wrapping_sub(age_ns)), age_ns > 20_000_000);
+        prop_assert!(!steal_first(now_ns, now_ns.wrapping_add(age_ns)));
+    }
+}
+
+#[test]
+fn tie_goes_to_prev_then_own_then_llc() {
+    let all = PickInput {
+        prev_runnable: true,
+        own_waiting: true,
+        llc_waiting: true,
+        ..PickInput::default()
+    };
+    assert_eq!(pick(&all), Pick::Prev);
+    let stopped = PickInput {
+        prev_runnable: false,
+        ..all
+    };
+    assert_eq!(pick(&stopped), Pick::Own);
+    assert_eq!(
+        pick(&PickInput {
+            own_waiting: false,
+            ..stopped
+        }),
+        Pick::Llc
+    );
+}
+
+#[test]
+fn earliest_deadline_wins_across_wrap() {
+    let input = PickInput {
+        prev_deadline_ns: 5,
+        own_deadline_ns: u64::MAX - 5,
+        llc_deadline_ns: u64::MAX - 6,
+        prev_runnable: true,
+        own_waiting: true,
+        llc_waiting: true,
+    };
+    assert_eq!(pick(&input), Pick::Llc);
+    assert_eq!(
+        pick(&PickInput {
+            llc_waiting: false,
+            ..input
+        }),
+        Pick::Own
+    );
+}

@@ -1,0 +1,99 @@
+//! Preemption.
+
+use proptest::prelude::*;
+use scx_gamer::policy::{
+    PREEMPT_MARGIN_NS, Preempt, PreemptInput, TURN_NS_MIN, is_urgent, preempt,
+};
+
+use crate::inputs;
+
+prop_compose! {
+    fn preempt_input()(
+        arrival_span_ns in inputs::span_ns(),
+        running_span_ns in inputs::span_ns(),
+        running_for_ns in prop_oneof![inputs::span_ns(), 0..2 * TURN_NS_MIN],
+        arrival_boost in inputs::boost(),
+        running_boost in inputs::boost(),
+    ) -> PreemptInput {
+        PreemptInput { arrival_span_ns, running_span_ns, running_for_ns, arrival_boost, running_boost }
+    }
+}
+
+proptest! {
+    #[test]
+    fn higher_boost_is_never_put_off(input in preempt_input()) {
+        if input.running_boost > input.arrival_boost {
+            prop_assert_eq!(preempt(&input), Preempt::NoBoost);
+        }
+    }
+
+    #[test]
+    fn equal_urgent_boost_is_never_put_off(input in preempt_input()) {
+        let input = PreemptInput { arrival_boost: input.running_boost, ..input };
+        if is_urgent(input.running_boost) {
+            prop_assert_eq!(preempt(&input), Preempt::NoBoost);
+        }
+    }
+
+    #[test]
+    fn nobody_is_put_off_before_the_minimum_turn(input in preempt_input(), for_ns in 0..TURN_NS_MIN) {
+        let early = PreemptInput { running_for_ns: for_ns, ..input };
+        prop_assert_ne!(preempt(&early), Preempt::Yes);
+    }
+
+    #[test]
+    fn more_arrival_boost_never_undoes_a_preemption(input in preempt_input(), more in inputs::boost()) {
+        let boosted =
+            PreemptInput { arrival_boost: input.arrival_boost.saturating_add(more), ..input };
+        if preempt(&input) == Preempt::Yes {
+            prop_assert_eq!(preempt(&boosted), Preempt::Yes);
+        }
+    }
+
+    #[test]
+    fn shorter_arrival_span_never_undoes_a_preemption(input in preempt_input(), span_ns in inputs::span_ns()) {
+        let nearer =
+            PreemptInput { arrival_span_ns: input.arrival_span_ns.min(span_ns), ..input };
+        if preempt(&input) == Preempt::Yes {
+            prop_assert_eq!(preempt(&nearer), Preempt::Yes);
+        }
+    }
+
+    #[test]
+    fn urgent_arrival_takes_a_less_boosted_cpu_after_the_minimum_turn(input in preempt_input()) {
+        if is_urgent(input.arrival_boost)
+            && input.arrival_boost > input.running_boost
+            && input.running_for_ns >= TURN_NS_MIN
+        {
+            prop_assert_eq!(preempt(&input), Preempt::Yes);
+        }
+    }
+
+    #[test]
+    fn no_turn_means_yes_after_the_minimum_turn(input in preempt_input()) {
+        let later = PreemptInput { running_for_ns: TURN_NS_MIN, ..input };
+        if preempt(&input) == Preempt::NoTurn {
+            prop_assert_eq!(preempt(&later), Preempt::Yes);
+        }
+    }
+
+    /// Otherwise two tasks could put each other off in turns.
+    #[test]
+    fn without_more_boost_the_margin_must_be_exceeded(input in preempt_input()) {
+        let input = PreemptInput { arrival_boost: input.running_boost, ..input };
+        if preempt(&input) == Preempt::Yes {
+            prop_assert!(input.running_span_ns - input.arrival_span_ns > PREEMPT_MARGIN_NS);
+        }
+    }
+}
+
+#[test]
+fn endless_spans_do_not_wrap_into_a_preemption() {
+    let input = PreemptInput {
+        arrival_span_ns: u64::MAX,
+        running_span_ns: 1_000_000,
+        running_for_ns: u64::MAX,
+        ..PreemptInput::default()
+    };
+    assert_eq!(preempt(&input), Preempt::NoSpan);
+}

@@ -1,0 +1,264 @@
+//! The laws. Tolerances are what was observed, rounded up; every run repeats exactly by its seed.
+
+use scx_gamer::policy::TURN_NS_MIN;
+
+use crate::machine::{Machine, TURN_NS_MAX};
+use crate::script::{MS, Pattern, Rng, SEC, Spec, US};
+
+const SEEDS: std::ops::Range<u64> = 0..4;
+/// Hands on to itself, so to speak: runs long, sleeps for a moment, and never counts as a spinner.
+const ABUSER: Pattern = Pattern::Burst {
+    run_ns: 30 * MS,
+    sleep_ns: 10 * US,
+};
+
+/// `groups` of equal tasks, in order.
+fn tasks(groups: &[(usize, Spec)]) -> Vec<Spec> {
+    groups
+        .iter()
+        .flat_map(|&(count, spec)| vec![spec; count])
+        .collect()
+}
+
+/// Per cent by which the CPU time of any task deviates from its share by `parts`.
+fn share_error_pct(machine: &Machine, parts: impl Fn(&Spec) -> f64) -> f64 {
+    let per_part = |task: &crate::script::Task| task.ran_ns as f64 / parts(&task.spec);
+    let rates: Vec<f64> = machine.tasks.iter().map(per_part).collect();
+    let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+    rates
+        .iter()
+        .map(|rate| (rate / mean - 1.0).abs() * 100.0)
+        .fold(0.0, f64::max)
+}
+
+fn assert_waits_are_bounded(machine: &Machine, seed: u64) {
+    for (idx, task) in machine.tasks.iter().enumerate() {
+        let (wait_ns, limit_ns) = (task.wait_max_ns, machine.wait_limit_ns(idx));
+        assert!(
+            wait_ns <= limit_ns,
+            "seed {seed}: waited {wait_ns} of {limit_ns} ns: {task:?}"
+        );
+    }
+}
+
+/// Any mix of up to 200 tasks on up to 16 CPUs.
+fn random_specs(rng: &mut Rng, cpu_cnt: usize) -> Vec<Spec> {
+    let task_cnt = rng.range(1, 201);
+    let spec = |_| {
+        let pattern = match rng.range(0, 4) {
+            0 => Pattern::Hog,
+            1 => ABUSER,
+            2 => Pattern::Periodic {
+                period_ns: rng.range(4, 40) * MS,
+                run_ns: 300 * US,
+            },
+            _ => Pattern::Burst {
+                run_ns: rng.range(20, 9_000) * US,
+                sleep_ns: rng.range(20, 60_000) * US,
+            },
+        };
+        let weight = [1, 3, 15, 100, 100, 100, 1_024, 10_000][rng.index(8)];
+        let boost = [0, 0, 0, 0, 2, 4, 6, 7][rng.index(8)];
+        let pinned = rng.range(0, 5) == 0;
+        let cpu = rng.index(cpu_cnt);
+        Spec {
+            pinned_cpu: pinned.then_some(cpu),
+            ..Spec::new(pattern).weight(weight).boost(boost)
+        }
+    };
+    (0..task_cnt).map(spec).collect()
+}
+
+#[test]
+fn any_mix_waits_within_its_bound_and_no_cpu_idles_beside_work() {
+    let mut longest_ns = 0;
+    for seed in 0..60 {
+        let mut rng = Rng(seed);
+        let cpu_cnt = 1 + rng.index(16);
+        let specs = random_specs(&mut rng, cpu_cnt);
+        let machine = Machine::new(cpu_cnt, seed, &specs).run(3 * SEC);
+        assert_waits_are_bounded(&machine, seed);
+        longest_ns = machine
+            .tasks
+            .iter()
+            .map(|task| task.wait_max_ns)
+            .fold(longest_ns, u64::max);
+    }
+    println!("longest wait: {} ms", longest_ns / MS);
+}
+
+#[test]
+fn idle_class_gets_its_turns_beside_boosted_hogs() {
+    let specs = tasks(&[
+        (4, Spec::new(ABUSER).boost(7).weight(10_000)),
+        (4, Spec::hog().boost(7).weight(10_000)),
+        (4, Spec::hog().weight(1)),
+        (
+            4,
+            Spec::new(Pattern::Burst {
+                run_ns: MS,
+                sleep_ns: 5 * MS,
+            })
+            .weight(1),
+        ),
+    ]);
+    for seed in SEEDS {
+        let machine = Machine::new(2, seed, &specs).run(20 * SEC);
+        assert_waits_are_bounded(&machine, seed);
+        for (idx, task) in machine.tasks.iter().enumerate() {
+            let turn_cnt = 20 * SEC / machine.wait_limit_ns(idx);
+            assert!(
+                task.ran_ns >= turn_cnt * TURN_NS_MIN,
+                "seed {seed}: {task:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn equal_weights_get_equal_shares() {
+    for (cpu_cnt, hog_cnt) in [(1, 3), (2, 8), (4, 50), (16, 24)] {
+        for seed in SEEDS {
+            let specs = tasks(&[(hog_cnt, Spec::hog())]);
+            let machine = Machine::new(cpu_cnt, seed, &specs).run(20 * SEC);
+            let error_pct = share_error_pct(&machine, |_| 1.0);
+            assert!(
+                error_pct < 2.0,
+                "seed {seed}: {hog_cnt} on {cpu_cnt}: {error_pct:.2} %"
+            );
+        }
+    }
+}
+
+#[test]
+fn shares_follow_weights() {
+    for (light, heavy, tolerance_pct) in [
+        (100, 200, 2.0),
+        (50, 100, 2.0),
+        (100, 800, 3.0),
+        (15, 100, 5.0),
+    ] {
+        let specs = tasks(&[
+            (4, Spec::hog().weight(light)),
+            (4, Spec::hog().weight(heavy)),
+        ]);
+        for seed in SEEDS {
+            let machine = Machine::new(2, seed, &specs).run(20 * SEC);
+            let error_pct = share_error_pct(&machine, |spec| f64::from(spec.weight));
+            assert!(
+                error_pct < tolerance_pct,
+                "seed {seed}: {light} beside {heavy}: {error_pct:.2} % off"
+            );
+        }
+    }
+}
+
+/// 25 tasks to a CPU: what one has to wait less for twice the share must fit into the credit.
+#[test]
+fn shares_follow_weights_in_a_crowd_though_less_exactly() {
+    let specs = tasks(&[(50, Spec::hog()), (50, Spec::hog().weight(200))]);
+    let machine = Machine::new(4, 1, &specs).run(20 * SEC);
+    let ratio = machine.tasks[99].ran_ns as f64 / machine.tasks[0].ran_ns as f64;
+    assert!(
+        (1.6..2.1).contains(&ratio),
+        "weight 200 got {ratio:.2} times what weight 100 got"
+    );
+}
+
+/// A short sleep resets the recent run; that alone must not win CPU time for ever.
+#[test]
+fn sleeping_for_a_moment_wins_no_share() {
+    for run_ns in [2 * MS, 5 * MS, 30 * MS] {
+        let napper = Spec::new(Pattern::Burst {
+            run_ns,
+            sleep_ns: 20 * US,
+        });
+        let specs = tasks(&[(4, napper), (4, Spec::hog())]);
+        for seed in SEEDS {
+            let machine = Machine::new(2, seed, &specs).run(20 * SEC);
+            let error_pct = share_error_pct(&machine, |_| 1.0);
+            assert!(
+                error_pct < 4.0,
+                "seed {seed}: runs of {run_ns} ns: {error_pct:.2} % off"
+            );
+        }
+    }
+}
+
+#[test]
+fn boosted_spinner_loses_its_boost_and_gets_its_share_only() {
+    let specs = tasks(&[(2, Spec::hog().boost(7)), (4, Spec::hog())]);
+    for seed in SEEDS {
+        let machine = Machine::new(2, seed, &specs).run(20 * SEC);
+        let error_pct = share_error_pct(&machine, |_| 1.0);
+        assert!(error_pct < 2.0, "seed {seed}: {error_pct:.2} % off");
+    }
+}
+
+#[test]
+fn pinned_tasks_and_shared_queue_do_not_starve_each_other() {
+    for (cpu_cnt, pinned_cnt, shared_cnt) in [(2, 3, 5), (4, 1, 8), (4, 4, 12)] {
+        let specs = tasks(&[
+            (pinned_cnt, Spec::hog().pinned(0)),
+            (shared_cnt, Spec::hog()),
+        ]);
+        for seed in SEEDS {
+            let machine = Machine::new(cpu_cnt, seed, &specs).run(20 * SEC);
+            assert_waits_are_bounded(&machine, seed);
+            let error_pct = share_error_pct(&machine, |_| 1.0);
+            assert!(
+                error_pct < 3.0,
+                "seed {seed}: {pinned_cnt} pinned: {error_pct:.2} % off"
+            );
+        }
+    }
+}
+
+/// A 60 Hz pipeline (input, game, gpu, compositor) beside hogs, and the same without boosts.
+#[test]
+fn boosted_pipeline_waits_far_less_than_a_slice() {
+    let first = Pattern::Periodic {
+        period_ns: 16_667 * US,
+        run_ns: 200 * US,
+    };
+    let stages = [
+        Spec::new(first).boost(7).wakes(1),
+        Spec::new(Pattern::Stage { run_ns: 5 * MS })
+            .boost(4)
+            .wakes(2),
+        Spec::new(Pattern::Stage { run_ns: 3 * MS })
+            .boost(6)
+            .wakes(3),
+        Spec::new(Pattern::Stage { run_ns: MS }).boost(5),
+    ];
+    let hogs = vec![Spec::hog(); 8];
+    for seed in SEEDS {
+        let machine = Machine::new(2, seed, &[&stages[..], &hogs[..]].concat()).run(20 * SEC);
+        for (idx, task) in machine.tasks.iter().enumerate().take(stages.len()) {
+            let [p50, p90, p99, max] = [50, 90, 99, 100].map(|pct| task.wakeup_wait_ns(pct) / US);
+            println!("seed {seed}: stage {idx} waited p50 {p50} p90 {p90} p99 {p99} max {max} us");
+            assert!(
+                task.wakeup_wait_ns(90) <= TURN_NS_MIN,
+                "seed {seed}: stage {idx}"
+            );
+            assert!(
+                task.wakeup_wait_ns(100) <= TURN_NS_MAX,
+                "seed {seed}: stage {idx}"
+            );
+        }
+    }
+}
+
+#[test]
+fn same_seed_gives_the_same_run() {
+    let run = || {
+        let specs = random_specs(&mut Rng(7), 4);
+        let machine = Machine::new(4, 7, &specs).run(SEC);
+        machine
+            .tasks
+            .iter()
+            .map(|task| (task.ran_ns, task.wait_max_ns))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(run(), run());
+}
