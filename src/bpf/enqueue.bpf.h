@@ -75,8 +75,9 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	bool in_window;
 
 	leave_queue(tctx);
-	tctx->vruntime_ns =
-	    policy_vruntime_clamp(tctx->vruntime_ns, vtime.now_ns, POLICY_CREDIT_NS, wait_bound_ns);
+	tctx->vruntime_ns = policy_vruntime_clamp(
+	    tctx->vruntime_ns, vtime.now_ns,
+	    enq_flags & SCX_ENQ_WAKEUP ? POLICY_CREDIT_NS : POLICY_LAG_NS_MAX, wait_bound_ns);
 	who.span_ns = task_span_ns(tctx, now_ns, who.boost, &in_window);
 	if (in_window)
 		count(STAT_WINDOW_HIT);
