@@ -125,7 +125,7 @@ fn hogs_that_share_a_cpu_wait_for_each_other_but_not_long() {
     println!("{report}");
     let longest = finished(&report);
     assert!(hogs.iter().any(|hog| hog.pid() == longest.pid));
-    assert!(longest.wait_us > 1_000 && longest.wait_us < 1_000_000);
+    assert!(longest.wait_us > 1_000 && longest.wait_us < report.duration_us);
     assert!(report.switches > 0 && report.wakeups > 0 && report.normal.waits > 0);
     assert!(report.normal.p50_us <= report.normal.p99_us);
     assert!(report.normal.p99_us <= report.normal.max_us);
