@@ -1,6 +1,7 @@
 //! The command line, definitions only.
 
 use crate::load::LoadSpec;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -62,6 +63,15 @@ pub enum Device {
     None,
 }
 
+/// Accepts only those devices that make sense for a part.
+fn one_of(names: [&'static str; 2]) -> impl TypedValueParser<Value = Device> {
+    PossibleValuesParser::new(names).map(|name| match name.as_str() {
+        "auto" => Device::Auto,
+        "timer" => Device::Timer,
+        _ => Device::None,
+    })
+}
+
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..=86_400.0).contains(&value) => Ok(value),
@@ -121,14 +131,14 @@ pub struct PlayArgs {
     /// Refresh rate looked for among the display's modes, and that of a timer in its place
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(10..=1000))]
     pub refresh_hz: u32,
-    /// Display: KMS page flips
-    #[arg(long, value_enum, default_value = "auto")]
+    /// Display: KMS page flips where nobody else owns it, or a timer
+    #[arg(long, default_value = "auto", value_parser = one_of(["auto", "timer"]))]
     pub display: Device,
     /// Input: uinput and evdev
     #[arg(long, value_enum, default_value = "auto")]
     pub input: Device,
     /// GPU: DRM render node
-    #[arg(long, value_enum, default_value = "auto")]
+    #[arg(long, default_value = "auto", value_parser = one_of(["auto", "none"]))]
     pub gpu: Device,
     /// Sound: ALSA
     #[arg(long, value_enum, default_value = "auto")]
@@ -243,7 +253,7 @@ pub struct CompositorArgs {
     #[arg(long)]
     pub refresh_hz: u32,
     /// Display to use.
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = one_of(["auto", "timer"]))]
     pub display: Device,
     /// When frames are shown if a timer takes the display's place.
     #[arg(long, value_enum)]

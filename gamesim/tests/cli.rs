@@ -47,6 +47,7 @@ fn bad_arguments_are_named_and_exit_with_2() {
         (&["run", "--seconds", "nan"], "seconds"),
         (&["run", "--workers", "9999"], "workers"),
         (&["run", "--input-hz", "0"], "input-hz"),
+        (&["run", "--display=none"], "display"),
         (&["compare"], "--with"),
         (&["play"], "play"),
     ] {
