@@ -6,4 +6,6 @@ pub mod detect;
 pub mod error;
 pub mod intf;
 pub mod logging;
+pub mod monitor;
 pub mod skel;
+pub mod stats;
