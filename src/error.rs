@@ -5,8 +5,6 @@
 use std::path::PathBuf;
 use std::process;
 
-use thiserror::Error;
-
 use crate::config::ConfigError;
 
 /// What the process tells its parent. The systemd unit does not restart on the codes from 2 up:
@@ -48,7 +46,7 @@ impl ExitCode {
 }
 
 /// What is wrong, in one line, and what to do.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The options contradict each other.
     #[error(transparent)]

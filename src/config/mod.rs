@@ -9,7 +9,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use scx_utils::libbpf_clap_opts::LibbpfOpts;
-use thiserror::Error;
 
 pub use units::{Boost, Nanoseconds, Percent};
 
@@ -44,7 +43,7 @@ pub struct Config {
 }
 
 /// Options which are each in range, but not together.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The shortest slice is above the longest.
     #[error(

@@ -1,6 +1,7 @@
 //! Goal: metrics tell the truth about the interval, whatever happens in between, and every client
 //! gets its own. Method: synthetic snapshots; a real server on a socket in a temporary directory.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -300,6 +301,11 @@ fn stale_socket_does_not_prevent_a_start_and_none_is_left() {
     drop(std::os::unix::net::UnixListener::bind(&path).expect("binds"));
     assert!(path.exists());
     let server = StatsServer::launch(&path).expect("launches over a stale socket");
+    let mode = std::fs::metadata(&path)
+        .expect("exists")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o660, "others can reach the socket");
     drop(connect(&path));
     drop(server);
     assert!(!path.exists());
