@@ -1,0 +1,172 @@
+//! The command line: definitions only. The man page and the completions are generated from here;
+//! what the values mean together is decided in [`crate::config`].
+
+use std::time::Duration;
+
+use clap::{ArgAction, Parser, value_parser};
+use scx_utils::libbpf_clap_opts::LibbpfOpts;
+
+/// Bounds of the options that end in `-us` and set a slice.
+const SLICE_US_RANGE: std::ops::RangeInclusive<u64> = 100..=100_000;
+/// Highest process id that Linux gives out (`PID_MAX_LIMIT`).
+const PID_MAX: i64 = 4_194_304;
+/// Bounds of the intervals, in seconds.
+const INTERVAL_S_RANGE: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
+
+/// A CPU scheduler for people who play games on Linux.
+///
+/// Loads a sched_ext scheduler into the running kernel and keeps it there until this program ends,
+/// however it ends; then the kernel's own scheduler is back. Needs root.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "scx_gamer", version, max_term_width = 100)]
+pub struct Cli {
+    /// Longest time a thread runs before the queue is looked at again, in microseconds
+    /// (100..=100000)
+    #[arg(
+        long,
+        value_name = "US",
+        default_value_t = 3000,
+        value_parser = value_parser!(u64).range(SLICE_US_RANGE),
+        help_heading = "Scheduling"
+    )]
+    pub slice_us: u64,
+
+    /// Shortest such time when many threads wait, in microseconds (100..=100000, not above
+    /// --slice-us)
+    #[arg(
+        long,
+        value_name = "US",
+        default_value_t = 500,
+        value_parser = value_parser!(u64).range(SLICE_US_RANGE),
+        help_heading = "Scheduling"
+    )]
+    pub slice_min_us: u64,
+
+    /// Urgency of threads that read input devices, 0 (none) to 7 (most); from 5 up always urgent
+    #[arg(
+        long,
+        value_name = "BOOST",
+        default_value_t = 7,
+        value_parser = value_parser!(u8).range(0..=7),
+        help_heading = "Scheduling"
+    )]
+    pub boost_input: u8,
+
+    /// Urgency of the game's threads, 0 (none) to 7 (most); from 5 up always urgent
+    #[arg(
+        long,
+        value_name = "BOOST",
+        default_value_t = 3,
+        value_parser = value_parser!(u8).range(0..=7),
+        help_heading = "Scheduling"
+    )]
+    pub boost_game: u8,
+
+    /// How long after an input event boosted threads are preferred once more, in microseconds
+    /// (0..=100000; 0 switches it off)
+    #[arg(
+        long,
+        value_name = "US",
+        default_value_t = 10_000,
+        value_parser = value_parser!(u64).range(0..=100_000),
+        help_heading = "Scheduling"
+    )]
+    pub input_window_us: u64,
+
+    /// CPU load from which on waiting threads are ordered by deadline, in per cent (1..=100)
+    #[arg(
+        long,
+        value_name = "PCT",
+        default_value_t = 85,
+        value_parser = value_parser!(u32).range(1..=100),
+        help_heading = "Scheduling"
+    )]
+    pub busy_threshold: u32,
+
+    /// How far ahead a deadline may lie at most, in milliseconds (20..=2000): bounds the wait of
+    /// the least urgent thread
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 300,
+        value_parser = value_parser!(u64).range(20..=2000),
+        help_heading = "Scheduling"
+    )]
+    pub wait_bound_ms: u64,
+
+    /// Treat this process as the game instead of looking for one
+    #[arg(
+        long,
+        value_name = "PID",
+        value_parser = value_parser!(u32).range(1..=PID_MAX),
+        help_heading = "Scheduling"
+    )]
+    pub game_pid: Option<u32>,
+
+    /// Print a line of statistics every SEC seconds (0.1..=3600) while scheduling
+    #[arg(long, value_name = "SEC", value_parser = parse_interval, help_heading = "Statistics")]
+    pub stats: Option<Duration>,
+
+    /// Only watch: print the statistics of the scx_gamer that is already running, every SEC
+    /// seconds (0.1..=3600); loads nothing
+    #[arg(
+        long,
+        value_name = "SEC",
+        value_parser = parse_interval,
+        exclusive = true,
+        help_heading = "Statistics"
+    )]
+    pub monitor: Option<Duration>,
+
+    /// Describe every statistic and exit
+    #[arg(long, exclusive = true, help_heading = "Statistics")]
+    pub help_stats: bool,
+
+    /// Say more; twice: everything
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Size of the dump that the kernel makes when it ends the scheduler, in bytes
+    /// (0..=1048576; 0 is the kernel's default, 32768)
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = 0,
+        value_parser = value_parser!(u32).range(0..=1_048_576),
+        help_heading = "Debugging"
+    )]
+    pub exit_dump_len: u32,
+
+    /// Options of libbpf, the same in all sched_ext schedulers.
+    #[command(flatten, next_help_heading = "libbpf")]
+    pub libbpf: LibbpfOpts,
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let (lo, hi) = (INTERVAL_S_RANGE.start(), INTERVAL_S_RANGE.end());
+    text.parse::<f64>()
+        .ok()
+        .filter(|seconds| INTERVAL_S_RANGE.contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| format!("{text} is not a number of seconds in {lo}..={hi}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn interval_is_a_finite_number_in_range() {
+        assert_eq!(parse_interval("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["0", "-1", "NaN", "inf", "3601", "", "1s"] {
+            assert!(parse_interval(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The configuration: typed, validated, and the one place where user units become BPF units.
+//!
+//! [`Config::from_cli`] is pure but for one look at the files which the libbpf options name.
+
+mod units;
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use scx_utils::libbpf_clap_opts::LibbpfOpts;
+
+pub use units::{Boost, Nanoseconds, Percent};
+
+use crate::cli::Cli;
+use crate::intf;
+
+const ROLE_CNT: usize = intf::ROLE_CNT as usize;
+
+/// Everything the daemon and the scheduler are told, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Longest time on a CPU before the queue is looked at.
+    pub slice: Nanoseconds,
+    /// Shortest such time; at most `slice`.
+    pub slice_min: Nanoseconds,
+    /// Urgency by `ROLE_*`.
+    pub boosts: [Boost; ROLE_CNT],
+    /// Length of the input window; 0 is off.
+    pub input_window: Nanoseconds,
+    /// Load at which the busy regime begins, 1..=100.
+    pub busy_threshold: Percent,
+    /// No deadline lies further ahead; at least `slice`.
+    pub wait_bound: Nanoseconds,
+    /// The game's process, if the user named it.
+    pub game_pid: Option<NonZeroU32>,
+    /// How often the daemon prints a line of statistics, if at all.
+    pub stats_interval: Option<Duration>,
+    /// Size of the kernel's exit dump in bytes; 0 is the kernel's default.
+    pub exit_dump_len: u32,
+    /// Options for opening the BPF objects.
+    pub libbpf: LibbpfOpts,
+}
+
+/// Options which are each in range, but not together.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The shortest slice is above the longest.
+    #[error(
+        "--slice-min-us {min_us} is above --slice-us {max_us}: give --slice-min-us a value of at most {max_us}"
+    )]
+    SliceMinAboveSlice {
+        /// `--slice-min-us`
+        min_us: u64,
+        /// `--slice-us`
+        max_us: u64,
+    },
+    /// One slice is longer than any wait may be.
+    #[error(
+        "--slice-us {slice_us} is longer than --wait-bound-ms {bound_ms}: give --slice-us a value of at most {}",
+        .bound_ms * 1000
+    )]
+    SliceAboveWaitBound {
+        /// `--slice-us`
+        slice_us: u64,
+        /// `--wait-bound-ms`
+        bound_ms: u64,
+    },
+    /// A value no clap range covers.
+    #[error("{option} {value} is out of range: give it a value in {range}")]
+    OutOfRange {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        value: u32,
+        /// What is allowed.
+        range: &'static str,
+    },
+    /// libbpf would ignore this option without a word.
+    #[error("{option} {path}: cannot read this file: {source}; name a readable file")]
+    File {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        path: String,
+        /// Why it cannot be read.
+        source: std::io::Error,
+    },
+}
+
+impl Config {
+    /// Checks the options against each other and converts their units.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if they contradict each other, or if a file they name cannot be read.
+    pub fn from_cli(cli: &Cli) -> Result<Self, ConfigError> {
+        let slice = Nanoseconds::from_us(cli.slice_us);
+        let slice_min = Nanoseconds::from_us(cli.slice_min_us);
+        let wait_bound = Nanoseconds::from_ms(cli.wait_bound_ms);
+        if slice_min > slice {
+            return Err(ConfigError::SliceMinAboveSlice {
+                min_us: cli.slice_min_us,
+                max_us: cli.slice_us,
+            });
+        }
+        if slice > wait_bound {
+            return Err(ConfigError::SliceAboveWaitBound {
+                slice_us: cli.slice_us,
+                bound_ms: cli.wait_bound_ms,
+            });
+        }
+        check_readable("--kconfig", cli.libbpf.kconfig.as_deref())?;
+        check_readable("--btf-custom-path", cli.libbpf.btf_custom_path.as_deref())?;
+
+        let mut boosts = [Boost::NONE; ROLE_CNT];
+        boosts[intf::ROLE_INPUT as usize] = boost("--boost-input", cli.boost_input)?;
+        boosts[intf::ROLE_GAME as usize] = boost("--boost-game", cli.boost_game)?;
+        Ok(Self {
+            slice,
+            slice_min,
+            boosts,
+            input_window: Nanoseconds::from_us(cli.input_window_us),
+            busy_threshold: Percent::new(cli.busy_threshold).ok_or(ConfigError::OutOfRange {
+                option: "--busy-threshold",
+                value: cli.busy_threshold,
+                range: "1..=100",
+            })?,
+            wait_bound,
+            game_pid: cli.game_pid.and_then(NonZeroU32::new),
+            stats_interval: cli.stats,
+            exit_dump_len: cli.exit_dump_len,
+            libbpf: cli.libbpf.clone(),
+        })
+    }
+
+    /// The boosts as the BPF side takes them, by `ROLE_*`.
+    pub fn boost_of_role(&self) -> [u8; ROLE_CNT] {
+        self.boosts.map(Boost::get)
+    }
+}
+
+fn boost(option: &'static str, value: u8) -> Result<Boost, ConfigError> {
+    let out_of_range = ConfigError::OutOfRange {
+        option,
+        value: value.into(),
+        range: "0..=7",
+    };
+    Boost::new(value).ok_or(out_of_range)
+}
+
+fn check_readable(option: &'static str, path: Option<&str>) -> Result<(), ConfigError> {
+    let Some(path) = path else { return Ok(()) };
+    match std::fs::File::open(Path::new(path)) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(ConfigError::File {
+            option,
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn config(args: &[&str]) -> Result<Config, ConfigError> {
+        let cli = Cli::try_parse_from([&["scx_gamer"], args].concat()).expect("parses");
+        Config::from_cli(&cli)
+    }
+
+    #[test]
+    fn defaults_are_valid_and_in_bpf_units() {
+        let config = config(&[]).expect("defaults are valid");
+        assert_eq!(config.slice.get(), 3_000_000);
+        assert_eq!(config.slice_min.get(), 500_000);
+        assert_eq!(config.input_window.get(), 10_000_000);
+        assert_eq!(config.wait_bound.get(), 300_000_000);
+        assert_eq!(config.busy_threshold.get(), 85);
+        assert_eq!(config.boost_of_role(), [7, 3, 0, 0]);
+        assert_eq!(config.game_pid, None);
+    }
+
+    #[test]
+    fn slice_min_never_exceeds_slice() {
+        assert!(config(&["--slice-us", "500", "--slice-min-us", "500"]).is_ok());
+        let error = config(&["--slice-us", "400"])
+            .expect_err("500 > 400")
+            .to_string();
+        assert!(
+            error.contains("--slice-min-us") && error.contains("at most 400"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn slice_never_exceeds_wait_bound() {
+        assert!(config(&["--slice-us", "20000", "--wait-bound-ms", "20"]).is_ok());
+        let error = config(&["--slice-us", "20001", "--wait-bound-ms", "20"]);
+        assert!(
+            error
+                .expect_err("longer")
+                .to_string()
+                .contains("at most 20000")
+        );
+    }
+
+    #[test]
+    fn unreadable_libbpf_file_is_named() {
+        let error = config(&["--kconfig", "/nonexistent/config"]).expect_err("missing file");
+        assert!(
+            error.to_string().contains("--kconfig /nonexistent/config"),
+            "{error}"
+        );
+    }
+}

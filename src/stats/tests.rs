@@ -1,0 +1,312 @@
+//! Goal: metrics tell the truth about the interval, whatever happens in between, and every client
+//! gets its own. Method: synthetic snapshots; a real server on a socket in a temporary directory.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use scx_stats::{Meta, StatsClient};
+use tempfile::TempDir;
+
+use super::*;
+use crate::detect::DetectorState;
+
+/// A snapshot `age` after the scheduler was attached at `attached_at`: each CPU's counters are
+/// `count`.
+pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snapshot {
+    let cpu = intf::cpu_stats {
+        counters: [count; intf::STAT_CNT as usize],
+        role_stint_cnt: [count; ROLE_CNT],
+        role_run_ns: [count * 1_000_000; ROLE_CNT],
+        wait_max_ns: 5_000_000,
+        wait_hist: std::array::from_fn(|bucket| if bucket == 20 { count } else { 0 }),
+    };
+    let input = intf::input_counters {
+        event_cnt: [count; DEVICE_CLASS_CNT],
+        ..Default::default()
+    };
+    Snapshot {
+        taken_at: attached_at + age,
+        attached_at,
+        restart_cnt: 0,
+        online_cpu_cnt: 2,
+        cpu_stats: vec![cpu; 2],
+        llcs: vec![Llc {
+            load_pct: 40,
+            busy: false,
+        }],
+        input: vec![input; 2],
+        drained_cnt: [count; DEVICE_CLASS_CNT],
+        queue_dropped_cnt: 0,
+        game: Some(Game {
+            pid: 42,
+            name: "Game.exe".into(),
+            confidence_pct: 90,
+        }),
+        detectors: vec![(
+            "input",
+            DetectorState::Active {
+                hook: "fentry/input_event".into(),
+            },
+        )],
+        programs: vec![program(1, "gamer_enqueue", count, count * 300)],
+    }
+}
+
+fn program(id: u32, name: &str, run_cnt: u64, run_time_ns: u64) -> Program {
+    Program {
+        id,
+        name: name.into(),
+        run_cnt,
+        run_time_ns,
+    }
+}
+
+/// Answers `request_cnt` rounds of requests, or gives up when none comes for 10 s.
+pub(crate) fn answer_requests(
+    server: &StatsServer,
+    request_cnt: usize,
+    mut take: impl FnMut() -> Result<Snapshot>,
+) {
+    let mut taken = 0;
+    while taken < request_cnt {
+        let mut fds = [PollFd::new(server.wake_fd(), PollFlags::POLLIN)];
+        let ready = poll(&mut fds, PollTimeout::from(10_000u16)).expect("polls");
+        assert_eq!(ready, 1, "no request came");
+        let _ = server.answer(|| {
+            taken += 1;
+            take()
+        });
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn difference_covers_the_interval_alone() {
+    let start = Instant::now();
+    let before = snapshot(start, SECOND, 100);
+    let after = snapshot(start, 2 * SECOND, 350);
+    let metrics = Metrics::between(&before, &after);
+    assert_eq!(metrics.interval_s, 1.0);
+    assert_eq!(metrics.uptime_s, 2.0);
+    assert_eq!(metrics.preempts, 500, "two CPUs, 250 each");
+    assert_eq!(metrics.roles["game"].stints, 500);
+    // 2 * 250 ms of 2 s.
+    assert_eq!(metrics.roles["game"].cpu_pct, 25.0);
+    assert_eq!(
+        metrics.input["mouse"],
+        InputMetrics {
+            seen: 500,
+            drained: 250
+        }
+    );
+    assert_eq!(metrics.waits, 500);
+    assert_eq!(
+        metrics.programs["gamer_enqueue"],
+        ProgramMetrics {
+            runs: 250,
+            mean_ns: 300.0
+        }
+    );
+    // 250 runs of 300 ns for 4 * 500 stints.
+    assert_eq!(metrics.decision_ns, 37.5);
+}
+
+#[test]
+fn each_counter_lands_in_its_own_metric() {
+    let start = Instant::now();
+    let mut after = snapshot(start, SECOND, 0);
+    for (value, counter) in (1u64..).zip(&mut after.cpu_stats[0].counters) {
+        *counter = value;
+    }
+    let m = Metrics::since_attach(&after);
+    let dispatches = [
+        m.dispatch_idle,
+        m.dispatch_own,
+        m.dispatch_llc,
+        m.dispatch_steal,
+        m.dispatch_keep,
+        m.dispatch_kthread,
+    ];
+    assert_eq!(dispatches, [1, 2, 3, 4, 5, 6]);
+    let others = [
+        m.enqueue_llc,
+        m.enqueue_own,
+        m.preempts,
+        m.idle_kicks,
+        m.rt_reenqueues,
+        m.spin_unboosted,
+        m.window_hits,
+        m.regime_switches,
+        m.missing_contexts,
+    ];
+    assert_eq!(others, [7, 8, 9, 10, 11, 12, 13, 14, 15]);
+}
+
+#[test]
+fn restart_counts_from_the_new_attach() {
+    let start = Instant::now();
+    let before = snapshot(start, 10 * SECOND, 1_000);
+    // Attached again a second ago; its counters have already overtaken the old ones.
+    let mut after = snapshot(start + 11 * SECOND, SECOND, 2_000);
+    after.input = vec![
+        intf::input_counters {
+            event_cnt: [1_001; 4],
+            ..Default::default()
+        };
+        2
+    ];
+    after.programs[0].id = 2;
+    let metrics = Metrics::between(&before, &after);
+    assert_eq!(metrics.interval_s, 1.0);
+    assert_eq!(metrics.preempts, 4_000);
+    assert_eq!(metrics.programs["gamer_enqueue"].runs, 2_000);
+    assert_eq!(
+        metrics.input["mouse"].seen, 2,
+        "the detector was not restarted"
+    );
+}
+
+#[test]
+fn shrunken_counter_never_becomes_a_huge_number() {
+    let start = Instant::now();
+    let metrics = Metrics::between(
+        &snapshot(start, SECOND, 100),
+        &snapshot(start, 2 * SECOND, 10),
+    );
+    assert_eq!(metrics.preempts, 20);
+    assert_eq!(metrics.waits, 20);
+}
+
+#[test]
+fn empty_interval_and_no_cpus_give_finite_numbers() {
+    let start = Instant::now();
+    let same = snapshot(start, SECOND, 100);
+    let mut bare = same.clone();
+    bare.cpu_stats.clear();
+    bare.input.clear();
+    bare.online_cpu_cnt = 0;
+    for metrics in [
+        Metrics::between(&same, &same),
+        Metrics::between(&bare, &bare),
+        Metrics::between(&snapshot(start, 2 * SECOND, 100), &same),
+        Metrics::since_attach(&snapshot(start, Duration::ZERO, 0)),
+        Metrics::since_attach(&snapshot(start, SECOND, u64::MAX / 1_000_000)),
+    ] {
+        let text = serde_json::to_string(&metrics).expect("is JSON");
+        let back: Metrics = serde_json::from_str(&text).expect("no infinity became null");
+        assert_eq!(back.waits, metrics.waits);
+    }
+}
+
+#[test]
+fn every_metric_is_described() {
+    let mut help = Vec::new();
+    write_help(&mut help).expect("writes");
+    let help = String::from_utf8(help).expect("is text");
+    for meta in [
+        Metrics::meta(),
+        RoleMetrics::meta(),
+        LlcMetrics::meta(),
+        InputMetrics::meta(),
+        ProgramMetrics::meta(),
+    ] {
+        assert!(
+            meta.attrs.desc.is_some(),
+            "{} has no description",
+            meta.name
+        );
+        for (name, field) in &meta.fields {
+            let description = field.attrs.desc.as_ref();
+            let description = description.unwrap_or_else(|| panic!("{name} is not described"));
+            assert!(help.contains(description.as_str()), "the help lacks {name}");
+        }
+    }
+}
+
+#[test]
+fn every_role_and_device_class_has_a_name() {
+    assert!(
+        ROLE_NAMES
+            .iter()
+            .chain(&DEVICE_NAMES)
+            .all(|name| !name.is_empty())
+    );
+}
+
+fn ask(client: &mut StatsClient) -> Metrics {
+    client.request("stats", vec![]).expect("is answered")
+}
+
+fn connect(path: &std::path::Path) -> StatsClient {
+    StatsClient::new()
+        .set_path(path)
+        .connect(Some(10_000))
+        .expect("connects")
+}
+
+#[test]
+fn each_client_has_its_own_interval() {
+    let dir = TempDir::new().expect("temporary directory");
+    let path = dir.path().join("scx/root/stats");
+    let server = StatsServer::launch(&path).expect("launches");
+    let start = Instant::now();
+    let mut age = 0u32;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut one, mut two) = (connect(&path), connect(&path));
+            assert_eq!(
+                ask(&mut one).interval_s,
+                1.0,
+                "the first answer: since attach"
+            );
+            assert_eq!(ask(&mut one).interval_s, 1.0);
+            assert_eq!(
+                ask(&mut two).interval_s,
+                3.0,
+                "the first answer: since attach"
+            );
+            assert_eq!(ask(&mut one).interval_s, 2.0);
+            assert_eq!(ask(&mut two).interval_s, 2.0);
+        });
+        answer_requests(&server, 5, || {
+            age += 1;
+            Ok(snapshot(start, age * SECOND, 100 * u64::from(age)))
+        });
+    });
+}
+
+#[test]
+fn client_is_told_when_there_is_no_snapshot() {
+    let dir = TempDir::new().expect("temporary directory");
+    let path = dir.path().join("scx/root/stats");
+    let server = StatsServer::launch(&path).expect("launches");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let answer = connect(&path).request::<Metrics>("stats", vec![]);
+            let message = format!("{:#}", answer.expect_err("no snapshot"));
+            assert!(message.contains("gave no statistics"), "{message}");
+        });
+        answer_requests(&server, 1, || anyhow::bail!("no map"));
+    });
+}
+
+#[test]
+fn stale_socket_does_not_prevent_a_start_and_none_is_left() {
+    let dir = TempDir::new().expect("temporary directory");
+    let path = dir.path().join("scx/root/stats");
+    std::fs::create_dir_all(path.parent().expect("has a parent")).expect("creates");
+    // Dropping a listener leaves its file, as SIGKILL does.
+    drop(std::os::unix::net::UnixListener::bind(&path).expect("binds"));
+    assert!(path.exists());
+    let server = StatsServer::launch(&path).expect("launches over a stale socket");
+    let mode = std::fs::metadata(&path)
+        .expect("exists")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o660, "others can reach the socket");
+    drop(connect(&path));
+    drop(server);
+    assert!(!path.exists());
+}
