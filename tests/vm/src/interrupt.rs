@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static ARRIVED: AtomicBool = AtomicBool::new(false);
 static INSTALL: Once = Once::new();
 
-/// Starts to watch for the two signals; further calls do nothing.
+/// Starts to watch for the two signals, also where a shell's background job has SIGINT ignored;
+/// further calls do nothing.
 pub(crate) fn watch() {
     INSTALL.call_once(|| {
-        // A program that already handles them itself keeps its own handler.
-        let _ = ctrlc::try_set_handler(|| ARRIVED.store(true, Ordering::Relaxed));
+        if let Err(error) = ctrlc::set_handler(|| ARRIVED.store(true, Ordering::Relaxed)) {
+            eprintln!("vm: an interrupt will leave files behind: {error}");
+        }
     });
 }
 
