@@ -9,7 +9,12 @@ const BPF_DIR: &str = "src/bpf";
 
 /// Source file (without `.bpf.c`) and skeleton name of each BPF object. The scheduler's name has
 /// to be `bpf`: the macros of `scx_utils` count on it.
-const OBJECTS: [(&str, &str); 2] = [("main", "bpf"), ("evidence", "evidence")];
+const OBJECTS: [(&str, &str); 4] = [
+    ("main", "bpf"),
+    ("evidence", "evidence"),
+    ("detect_input", "detect_input"),
+    ("detect_input_reader", "detect_input_reader"),
+];
 
 fn main() -> Result<()> {
     for header in glob_headers()? {

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod detect;
 pub mod error;
+pub mod events;
 pub mod intf;
 pub mod logging;
 pub mod monitor;

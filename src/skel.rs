@@ -11,3 +11,13 @@ pub mod main {
 pub mod evidence {
     include!(concat!(env!("OUT_DIR"), "/evidence_skel.rs"));
 }
+
+/// The input detector.
+pub mod detect_input {
+    include!(concat!(env!("OUT_DIR"), "/detect_input_skel.rs"));
+}
+
+/// The input reader detector.
+pub mod detect_input_reader {
+    include!(concat!(env!("OUT_DIR"), "/detect_input_reader_skel.rs"));
+}

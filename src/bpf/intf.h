@@ -54,7 +54,7 @@ enum { INPUT_RING_CNT = 16 };
  */
 struct input_record {
 	u64 time_ns;   /* CLOCK_MONOTONIC */
-	u32 device_id; /* the input core's running number of the device */
+	u32 device_id; /* the N of /sys/class/input/inputN; ~0 if unknown */
 	u16 cpu;
 	u8 device_class; /* enum device_class */
 	u8 pad;

@@ -5,6 +5,9 @@
 //! [`evidence::Evidence`].
 
 pub mod evidence;
+pub mod hook;
+pub mod input;
+pub mod input_reader;
 
 use std::fmt;
 
