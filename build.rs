@@ -9,7 +9,11 @@ const BPF_DIR: &str = "src/bpf";
 
 /// Source file (without `.bpf.c`) and skeleton name of each BPF object. The scheduler's name has
 /// to be `bpf`: the macros of `scx_utils` count on it.
-const OBJECTS: [(&str, &str); 2] = [("main", "bpf"), ("evidence", "evidence")];
+const OBJECTS: [(&str, &str); 3] = [
+    ("main", "bpf"),
+    ("evidence", "evidence"),
+    ("detect_process", "process"),
+];
 
 fn main() -> Result<()> {
     for header in glob_headers()? {

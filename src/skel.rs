@@ -11,3 +11,8 @@ pub mod main {
 pub mod evidence {
     include!(concat!(env!("OUT_DIR"), "/evidence_skel.rs"));
 }
+
+/// The process detector.
+pub mod process {
+    include!(concat!(env!("OUT_DIR"), "/process_skel.rs"));
+}

@@ -5,6 +5,8 @@
 //! [`evidence::Evidence`].
 
 pub mod evidence;
+pub mod game;
+pub mod process;
 
 use std::fmt;
 
