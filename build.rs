@@ -9,11 +9,12 @@ const BPF_DIR: &str = "src/bpf";
 
 /// Source file (without `.bpf.c`) and skeleton name of each BPF object. The scheduler's name has
 /// to be `bpf`: the macros of `scx_utils` count on it.
-const OBJECTS: [(&str, &str); 4] = [
+const OBJECTS: [(&str, &str); 5] = [
     ("main", "bpf"),
     ("evidence", "evidence"),
     ("detect_input", "detect_input"),
     ("detect_input_reader", "detect_input_reader"),
+    ("detect_process", "process"),
 ];
 
 fn main() -> Result<()> {

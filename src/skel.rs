@@ -21,3 +21,8 @@ pub mod detect_input {
 pub mod detect_input_reader {
     include!(concat!(env!("OUT_DIR"), "/detect_input_reader_skel.rs"));
 }
+
+/// The process detector.
+pub mod process {
+    include!(concat!(env!("OUT_DIR"), "/process_skel.rs"));
+}

@@ -76,6 +76,12 @@ impl InputTotals {
         self.event_cnt[class.index()]
     }
 
+    /// Events of each class, by `DEVICE_*`.
+    #[must_use]
+    pub fn by_class(&self) -> [u64; DeviceClass::ALL.len()] {
+        self.event_cnt
+    }
+
     /// Events of all classes, with those whose record was dropped.
     #[must_use]
     pub fn events(&self) -> u64 {

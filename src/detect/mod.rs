@@ -5,9 +5,11 @@
 //! [`evidence::Evidence`].
 
 pub mod evidence;
+pub mod game;
 pub mod hook;
 pub mod input;
 pub mod input_reader;
+pub mod process;
 
 use std::fmt;
 

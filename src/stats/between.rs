@@ -193,18 +193,9 @@ fn decision_ns(programs: &BTreeMap<String, ProgramMetrics>, stint_cnt: u64) -> f
 
 /// Input is counted by the detector and the daemon, which outlive the scheduler.
 fn add_input(metrics: &mut Metrics, before: Option<&Snapshot>, after: &Snapshot) {
-    let sum = |snapshot: &Snapshot| {
-        let (mut seen, mut dropped) = ([0; DEVICE_CLASS_CNT], [0]);
-        for cpu in &snapshot.input {
-            add(&mut seen, &cpu.event_cnt);
-            add(&mut dropped, &[cpu.dropped_cnt]);
-        }
-        (seen, dropped[0])
-    };
-    let (seen, dropped) = sum(after);
-    let (seen_before, dropped_before) = before.map(sum).unwrap_or_default();
+    let input_before = before.map(|before| before.input).unwrap_or_default();
     let drained_before = before.map_or([0; DEVICE_CLASS_CNT], |before| before.drained_cnt);
-    let seen = grown(&seen, &seen_before);
+    let seen = grown(&after.input.by_class(), &input_before.by_class());
     let drained = grown(&after.drained_cnt, &drained_before);
     metrics.input = (0..DEVICE_CLASS_CNT)
         .map(|class| {
@@ -215,7 +206,7 @@ fn add_input(metrics: &mut Metrics, before: Option<&Snapshot>, after: &Snapshot)
             (DEVICE_NAMES[class].to_owned(), counts)
         })
         .collect();
-    metrics.input_ring_drops = growth(dropped, dropped_before);
+    metrics.input_ring_drops = growth(after.input.dropped_cnt, input_before.dropped_cnt);
     metrics.input_queue_drops = growth(
         after.queue_dropped_cnt,
         before.map_or(0, |before| before.queue_dropped_cnt),

@@ -1,20 +1,12 @@
 //! Quantiles of the histograms that the BPF side keeps.
-#![allow(unsafe_code)]
 
-use crate::intf;
+use crate::{intf, policy};
 
 /// Number of buckets.
 pub(super) const BUCKET_CNT: usize = intf::POLICY_HIST_BUCKETS as usize;
 
 /// Counts by bucket; the edges are those of `policy_hist.h`.
 pub(super) type Histogram = [u64; BUCKET_CNT];
-
-/// Upper edge of a bucket in ns (exclusive). The last bucket has none: it also holds whatever is
-/// longer.
-fn edge_ns(bucket: u32) -> u64 {
-    // SAFETY: pure arithmetic on its argument, defined for every value.
-    unsafe { intf::policy_hist_edge_ns(bucket) }
-}
 
 /// The duration in ns that `per_mille` of the entries do not exceed: the upper edge of its bucket,
 /// so up to a quarter too long, but never above `max_ns`, the longest that was ever seen. 0 if the
@@ -35,7 +27,7 @@ pub(super) fn quantile_ns(hist: &Histogram, per_mille: u64, max_ns: u64) -> u64 
             return if last {
                 max_ns
             } else {
-                edge_ns(bucket).min(max_ns)
+                policy::hist_edge_ns(bucket).min(max_ns)
             };
         }
     }
@@ -48,15 +40,10 @@ mod tests {
 
     use super::*;
 
-    fn bucket_of(ns: u64) -> usize {
-        // SAFETY: pure arithmetic on its argument, defined for every value.
-        unsafe { intf::policy_hist_bucket(ns) as usize }
-    }
-
     fn histogram(durations_ns: &[u64]) -> Histogram {
         let mut hist = [0; BUCKET_CNT];
         for ns in durations_ns {
-            hist[bucket_of(*ns)] += 1;
+            hist[policy::hist_bucket(*ns) as usize] += 1;
         }
         hist
     }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::DEVICE_CLASS_CNT;
 use crate::detect::DetectorState;
+use crate::detect::input::InputTotals;
 use crate::intf;
 
 /// The counters and the state of scheduler, detectors and daemon, read at one moment. All counts
@@ -23,8 +24,8 @@ pub struct Snapshot {
     pub cpu_stats: Vec<intf::cpu_stats>,
     /// Load and regime, one entry for each LLC.
     pub llcs: Vec<Llc>,
-    /// Per-CPU counters of the input detector; empty without one.
-    pub input: Vec<intf::input_counters>,
+    /// What the input detector has counted; nothing without one.
+    pub input: InputTotals,
     /// Input events drained by the daemon, by `DEVICE_*`.
     pub drained_cnt: [u64; DEVICE_CLASS_CNT],
     /// Drained input events that found the daemon's queue full.

@@ -1,0 +1,438 @@
+//! Finds the game among the processes of the machine.
+//!
+//! Starts and ends of processes come in as events, what a process is comes from snapshots of
+//! `/proc`, and time comes in as a parameter: nothing here sleeps, waits or writes to a process.
+//! The event loop calls [`GameFinder::on_exec`], [`GameFinder::on_exit`] and
+//! [`GameFinder::on_events_lost`] as it hears of them, and [`GameFinder::on_deadline`] at
+//! [`GameFinder::next_deadline`]. Each call tells whether the answer has changed.
+//!
+//! A game is found about 100 ms after its exec. It stays the answer until it ends, or until another
+//! process has clearly led for some seconds, so that the answer does not flap.
+
+pub mod arrivals;
+pub mod candidates;
+pub mod classify;
+pub mod helpers;
+pub mod live;
+pub mod snapshot;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use arrivals::Arrivals;
+use candidates::{Candidate, Candidates};
+use classify::Verdict;
+use snapshot::{ProcessSnapshot, ProcessSource, Unread};
+
+/// Between two looks through all of `/proc` where there are no process events.
+pub const POLL_PERIOD: Duration = Duration::from_secs(2);
+/// Shortest time between two looks through all of `/proc` because events were lost.
+const RESCAN_PERIOD_MIN: Duration = Duration::from_secs(1);
+/// Most processes looked at in one call, so that a storm does not hold up the event loop.
+const LOOKS_PER_CALL: usize = 128;
+/// How far up the tree a gamescope is looked for.
+const ANCESTORS_MAX: usize = 16;
+/// Confidence of a game the user has named.
+const CONFIDENCE_NAMED: u8 = 100;
+
+/// What the user may ask of the finder.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GameOptions {
+    /// `--game-pid`: this process is the game as long as it lives.
+    pub game_pid: Option<u32>,
+    /// No process events here: look through `/proc` every [`POLL_PERIOD`].
+    pub polling: bool,
+}
+
+/// The process given by `--game-pid` cannot be the game.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GameError {
+    /// There is no such process.
+    #[error(
+        "--game-pid {pid}: there is no such process; look up the game's id with `pgrep -f NAME`"
+    )]
+    NoSuchProcess {
+        /// As given.
+        pid: u32,
+    },
+    /// The id is that of one thread.
+    #[error("--game-pid {pid}: this is a thread of the process {tgid}; use --game-pid {tgid}")]
+    IsThread {
+        /// As given.
+        pid: u32,
+        /// The process it belongs to.
+        tgid: u32,
+    },
+}
+
+/// The game.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GameInfo {
+    /// Process id, never 0.
+    pub pid: u32,
+    /// When it was started, in ticks since boot: tells it from a later process with the same id.
+    pub start_ticks: u64,
+    /// Program name, printable and short.
+    pub name: String,
+    /// 50..=100.
+    pub confidence: u8,
+    /// Why, in a few words.
+    pub evidence: String,
+    /// Since when it is the answer.
+    pub since: Instant,
+}
+
+/// Counts for the statistics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GameCounters {
+    /// Processes looked at in `/proc`.
+    pub look_cnt: u64,
+    /// Entries of `/proc` that the kernel did not let us read.
+    pub refused_cnt: u64,
+    /// Processes which ended before or while they were looked at.
+    pub gone_cnt: u64,
+    /// Looks through all of `/proc`.
+    pub rescan_cnt: u64,
+    /// Candidates dropped because there were too many.
+    pub evicted_cnt: u64,
+}
+
+/// Finds the game and publishes it.
+pub struct GameFinder<S> {
+    source: S,
+    named: Option<Named>,
+    polling: bool,
+    answer: Arc<AtomicU32>,
+    arrivals: Arrivals,
+    /// Processes of the running look through `/proc` that still wait for their turn.
+    sweep: Vec<u32>,
+    candidates: Candidates,
+    current: Option<GameInfo>,
+    rescan_at: Option<Instant>,
+    rescanned: Option<Instant>,
+    counters: GameCounters,
+}
+
+/// The process given by `--game-pid`.
+struct Named {
+    pid: u32,
+    name: String,
+    start_ticks: u64,
+}
+
+impl<S: ProcessSource> GameFinder<S> {
+    /// Starts a search. `answer` always holds the game's process id, 0 for none. The first look
+    /// through `/proc` is due at once: see [`Self::next_deadline`].
+    ///
+    /// # Errors
+    /// [`GameError`] if the process given in `options` is not there.
+    pub fn new(
+        source: S,
+        options: GameOptions,
+        answer: Arc<AtomicU32>,
+        now: Instant,
+    ) -> Result<Self, GameError> {
+        let named = options
+            .game_pid
+            .map(|pid| find_named(&source, pid))
+            .transpose()?;
+        let mut finder = Self {
+            source,
+            named,
+            polling: options.polling,
+            answer,
+            arrivals: Arrivals::default(),
+            sweep: Vec::new(),
+            candidates: Candidates::default(),
+            current: None,
+            rescan_at: Some(now),
+            rescanned: None,
+            counters: GameCounters::default(),
+        };
+        finder.publish(None);
+        let _ = finder.choose(now);
+        Ok(finder)
+    }
+
+    /// The present game.
+    pub fn current(&self) -> Option<&GameInfo> {
+        self.current.as_ref()
+    }
+
+    /// Counts since the start.
+    pub fn counters(&self) -> GameCounters {
+        GameCounters {
+            evicted_cnt: self.candidates.evicted_cnt(),
+            ..self.counters
+        }
+    }
+
+    /// Number of processes held in memory: waiting for a first look, and candidates.
+    pub fn tracked_cnt(&self) -> usize {
+        self.arrivals.held_cnt() + self.sweep.len() + self.candidates.held_cnt()
+    }
+
+    /// A process has begun a new program. It is looked at a moment later.
+    pub fn on_exec(&mut self, pid: u32, now: Instant) {
+        if !self.arrivals.push(pid, now) {
+            self.on_events_lost(now);
+        }
+    }
+
+    /// A process has ended. Returns whether the answer has changed.
+    #[must_use]
+    pub fn on_exit(&mut self, pid: u32, now: Instant) -> bool {
+        self.arrivals.remove(pid);
+        let was_named = self.named.take_if(|named| named.pid == pid).is_some();
+        if self.candidates.remove(pid) || was_named {
+            self.candidates.plan_contest(now);
+            return self.choose(now);
+        }
+        false
+    }
+
+    /// Events were lost: all of `/proc` is looked through, at most once a second.
+    pub fn on_events_lost(&mut self, now: Instant) {
+        let earliest = self
+            .rescanned
+            .map_or(now, |last| (last + RESCAN_PERIOD_MIN).max(now));
+        self.rescan_at = Some(
+            self.rescan_at
+                .map_or(earliest, |planned| planned.min(earliest)),
+        );
+    }
+
+    /// When [`Self::on_deadline`] has work to do; `None`: not before the next event.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let sweep = if self.sweep.is_empty() {
+            None
+        } else {
+            self.rescanned
+        };
+        [
+            self.rescan_at,
+            self.arrivals.next_due(),
+            self.candidates.next_look(),
+            sweep,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does what is due. Returns whether the answer has changed. Early or late calls do no harm;
+    /// after a storm the next deadline may already have passed.
+    #[must_use]
+    pub fn on_deadline(&mut self, now: Instant) -> bool {
+        if self.rescan_at.is_some_and(|at| at <= now) {
+            self.begin_rescan(now);
+        }
+        let mut looks_left = LOOKS_PER_CALL;
+        while looks_left > 0
+            && let Some(pid) = self.arrivals.pop_due(now).or_else(|| self.sweep.pop())
+        {
+            self.look_at(pid, now);
+            looks_left -= 1;
+        }
+        for pid in self.candidates.due(now, looks_left) {
+            self.look_at(pid, now);
+        }
+        self.candidates.plan_contest(now);
+        // With half of them seen, the first choice would be made among the wrong ones.
+        let is_complete = self.sweep.is_empty() && !self.arrivals.has_due(now);
+        if is_complete || self.answer_has_gone() {
+            self.choose(now)
+        } else {
+            false
+        }
+    }
+
+    fn answer_has_gone(&self) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|game| !self.is_known(game))
+    }
+
+    fn is_known(&self, game: &GameInfo) -> bool {
+        self.named
+            .as_ref()
+            .is_some_and(|named| named.pid == game.pid)
+            || self.candidates.get(game.pid).is_some_and(|candidate| {
+                candidate.claim.is_some() && candidate.start_ticks == game.start_ticks
+            })
+    }
+
+    /// Ends can be among the lost events, so what is known is checked as well as what is new.
+    fn begin_rescan(&mut self, now: Instant) {
+        self.counters.rescan_cnt += 1;
+        self.rescanned = Some(now);
+        self.rescan_at = self.polling.then(|| now + POLL_PERIOD);
+        let source = &self.source;
+        self.named
+            .take_if(|named| !is_same(source, named.pid, named.start_ticks));
+        for pid in self.candidates.pids() {
+            let start_ticks = self
+                .candidates
+                .get(pid)
+                .map(|candidate| candidate.start_ticks);
+            if start_ticks.is_some_and(|ticks| !is_same(&self.source, pid, ticks)) {
+                self.candidates.remove(pid);
+            }
+        }
+        self.sweep = self.source.pids();
+    }
+
+    fn look_at(&mut self, pid: u32, now: Instant) {
+        self.counters.look_cnt += 1;
+        match self.source.snapshot(pid) {
+            Ok(process) => self.judge(&process, now),
+            Err(Unread::Gone) => {
+                self.counters.gone_cnt += 1;
+                self.candidates.remove(pid);
+            }
+            Err(Unread::Refused) => {
+                self.counters.refused_cnt += 1;
+                self.candidates.skip_look(pid, now);
+            }
+        }
+    }
+
+    fn judge(&mut self, process: &ProcessSnapshot, now: Instant) {
+        let under_gamescope =
+            process.marks.gamescope && has_gamescope_above(&self.source, process.ppid);
+        let keep = self.current.as_ref().map(|game| game.pid);
+        match classify::classify(process, under_gamescope) {
+            Verdict::NotAGame => {
+                self.candidates.remove(process.pid);
+            }
+            Verdict::Undecided => self.candidates.record(process, None, keep, now),
+            Verdict::Game(claim) => self.candidates.record(process, Some(claim), keep, now),
+        }
+    }
+
+    /// Settles who is the game now. Returns whether that is another process than before.
+    fn choose(&mut self, now: Instant) -> bool {
+        let before = self
+            .current
+            .as_ref()
+            .map(|game| (game.pid, game.start_ticks));
+        let next = if let Some(named) = &self.named {
+            Some(GameInfo {
+                pid: named.pid,
+                start_ticks: named.start_ticks,
+                name: named.name.clone(),
+                confidence: CONFIDENCE_NAMED,
+                evidence: "--game-pid".to_owned(),
+                since: now,
+            })
+        } else if let Some(pid) = self.present_pid() {
+            let challenger = self.candidates.challenger(pid, now).map(|other| other.pid);
+            let pid = challenger.unwrap_or(pid);
+            self.candidates
+                .get(pid)
+                .map(|candidate| describe(candidate, now))
+        } else {
+            self.best_alive().map(|candidate| describe(candidate, now))
+        };
+        self.publish(next);
+        let after = self
+            .current
+            .as_ref()
+            .map(|game| (game.pid, game.start_ticks));
+        if after.is_none() && self.candidates.evicted_cnt() > self.counters.evicted_cnt {
+            // Some that had to go may still be there.
+            self.counters.evicted_cnt = self.candidates.evicted_cnt();
+            self.on_events_lost(now);
+        }
+        before != after
+    }
+
+    /// The answer so far, unless it has ended.
+    fn present_pid(&self) -> Option<u32> {
+        self.current
+            .as_ref()
+            .filter(|game| self.is_known(game))
+            .map(|game| game.pid)
+    }
+
+    fn best_alive(&mut self) -> Option<&Candidate> {
+        while let Some(best) = self.candidates.best() {
+            let (pid, start_ticks) = (best.pid, best.start_ticks);
+            if is_same(&self.source, pid, start_ticks) {
+                return self.candidates.get(pid);
+            }
+            self.candidates.remove(pid);
+        }
+        None
+    }
+
+    fn publish(&mut self, mut next: Option<GameInfo>) {
+        if let (Some(next), Some(current)) = (&mut next, &self.current)
+            && (next.pid, next.start_ticks) == (current.pid, current.start_ticks)
+        {
+            next.since = current.since;
+        }
+        // Readers need the number only; nothing else is published by it.
+        self.answer
+            .store(next.as_ref().map_or(0, |game| game.pid), Ordering::Relaxed);
+        self.current = next;
+    }
+}
+
+fn find_named(source: &impl ProcessSource, pid: u32) -> Result<Named, GameError> {
+    let identity = source
+        .identity(pid)
+        .ok_or(GameError::NoSuchProcess { pid })?;
+    if identity.tgid != pid {
+        return Err(GameError::IsThread {
+            pid,
+            tgid: identity.tgid,
+        });
+    }
+    let name = classify::displayable(&identity.comm);
+    Ok(Named {
+        pid,
+        name,
+        start_ticks: identity.start_ticks,
+    })
+}
+
+fn is_same(source: &impl ProcessSource, pid: u32, start_ticks: u64) -> bool {
+    source
+        .identity(pid)
+        .is_some_and(|identity| identity.start_ticks == start_ticks)
+}
+
+fn has_gamescope_above(source: &impl ProcessSource, parent: u32) -> bool {
+    let mut pid = parent;
+    for _ in 0..ANCESTORS_MAX {
+        let Ok(process) = source.snapshot(pid) else {
+            return false;
+        };
+        if classify::is_gamescope(&process) {
+            return true;
+        }
+        if classify::is_steam_client(&process) {
+            return false;
+        }
+        pid = process.ppid;
+    }
+    false
+}
+
+fn describe(candidate: &Candidate, now: Instant) -> GameInfo {
+    let (name, evidence) = candidate
+        .claim
+        .as_ref()
+        .map(|claim| (claim.name.clone(), claim.evidence.clone()))
+        .unwrap_or_default();
+    GameInfo {
+        pid: candidate.pid,
+        start_ticks: candidate.start_ticks,
+        name,
+        confidence: candidate.confidence(),
+        evidence,
+        since: now,
+    }
+}

@@ -1,0 +1,192 @@
+//! Starts and ends of processes, as the kernel reports them.
+//!
+//! An optional source: without it the game is looked for by reading `/proc` from time to time.
+
+use std::mem::{MaybeUninit, size_of};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use crossbeam::queue::SegQueue;
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, RingBuffer, RingBufferBuilder};
+
+use crate::detect::DetectorState;
+use crate::intf;
+use crate::skel::process::ProcessSkelBuilder;
+
+/// The hooks in use, as they are called in messages.
+const HOOK: &str = "tp_btf/sched_process_exec and tp_btf/sched_process_exit";
+
+/// What happened to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessEvent {
+    /// The process with this id has begun a new program.
+    Exec(u32),
+    /// The process with this id has ended: none of its threads runs any more.
+    Exit(u32),
+}
+
+impl ProcessEvent {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (tgid, rest) = bytes.split_first_chunk::<{ size_of::<u32>() }>()?;
+        let (kind, _) = rest.split_first_chunk::<{ size_of::<u32>() }>()?;
+        let tgid = u32::from_ne_bytes(*tgid);
+        match u32::from_ne_bytes(*kind) {
+            intf::PROCESS_EXEC => Some(Self::Exec(tgid)),
+            intf::PROCESS_EXIT => Some(Self::Exit(tgid)),
+            _ => None,
+        }
+    }
+}
+
+/// The process detector cannot be used on this kernel.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "process events are not available, so the game is looked for in /proc every {} s instead: {reason:#}",
+    crate::detect::game::POLL_PERIOD.as_secs()
+)]
+pub struct Unavailable {
+    reason: anyhow::Error,
+}
+
+impl Unavailable {
+    /// The state to show for the detector.
+    pub fn state(&self) -> DetectorState {
+        DetectorState::Unavailable {
+            reason: format!("{:#}", self.reason),
+        }
+    }
+}
+
+/// The attached detector. Dropping it detaches the hooks.
+pub struct ProcessEvents {
+    ring: RingBuffer<'static>,
+    events: MapHandle,
+    arrived: Arc<SegQueue<ProcessEvent>>,
+    drops: MapHandle,
+    dropped_cnt: u64,
+    _links: [Link; 2],
+}
+
+impl ProcessEvents {
+    /// Loads the BPF object and attaches both hooks.
+    ///
+    /// # Errors
+    /// If this kernel or these rights do not allow it; the daemon goes on without.
+    pub fn load() -> Result<Self, Unavailable> {
+        Self::attach().map_err(|reason| Unavailable { reason })
+    }
+
+    fn attach() -> Result<Self> {
+        let mut storage = MaybeUninit::uninit();
+        let skel = ProcessSkelBuilder::default()
+            .open(&mut storage)
+            .context("cannot open the process detector")?
+            .load()
+            .context("the kernel refuses the process detector (BTF and root rights are needed)")?;
+        let drops = MapHandle::try_from(&skel.maps.process_drops)?;
+        let events = MapHandle::try_from(&skel.maps.process_events)?;
+        let arrived = Arc::new(SegQueue::new());
+        let sink = Arc::clone(&arrived);
+        let mut builder = RingBufferBuilder::new();
+        builder.add(&events, move |bytes| {
+            if let Some(event) = ProcessEvent::parse(bytes) {
+                sink.push(event);
+            }
+            0
+        })?;
+        let ring = builder
+            .build()
+            .context("cannot read the ring buffer of process events")?;
+        let links = [
+            skel.progs
+                .process_exec
+                .attach()
+                .context("cannot attach to sched_process_exec")?,
+            skel.progs
+                .process_exit
+                .attach()
+                .context("cannot attach to sched_process_exit")?,
+        ];
+        Ok(Self {
+            ring,
+            events,
+            arrived,
+            drops,
+            dropped_cnt: 0,
+            _links: links,
+        })
+    }
+
+    /// The state to show for the detector.
+    pub fn state(&self) -> DetectorState {
+        DetectorState::Active {
+            hook: HOOK.to_owned(),
+        }
+    }
+
+    /// The descriptor to wait for: readable while events wait. It is the ring buffer's own, so it
+    /// can be put into any epoll set.
+    pub fn epoll_fd(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
+    }
+
+    /// Hands over all events that have arrived, oldest first. Returns how many were lost since the
+    /// last call: if any, [`crate::detect::game::GameFinder::on_events_lost`] must hear of it.
+    ///
+    /// # Errors
+    /// If the ring buffer or the drop counter cannot be read.
+    pub fn drain(&mut self, mut on_event: impl FnMut(ProcessEvent)) -> Result<u64> {
+        self.ring.consume().context("cannot read process events")?;
+        while let Some(event) = self.arrived.pop() {
+            on_event(event);
+        }
+        // After the ring: a drop which this misses happened in a ring that filled up again, and
+        // that wakes the reader once more.
+        let dropped_cnt = self.read_dropped_cnt()?;
+        let lost_cnt = dropped_cnt.saturating_sub(self.dropped_cnt);
+        self.dropped_cnt = dropped_cnt;
+        Ok(lost_cnt)
+    }
+
+    /// Events lost since the detector was attached, as of the last [`Self::drain`].
+    pub fn dropped_cnt(&self) -> u64 {
+        self.dropped_cnt
+    }
+
+    fn read_dropped_cnt(&self) -> Result<u64> {
+        let value = self
+            .drops
+            .lookup(&0u32.to_ne_bytes(), MapFlags::ANY)
+            .context("cannot read the counter of lost process events")?
+            .context("the counter of lost process events is missing")?;
+        let bytes = value
+            .first_chunk()
+            .context("the counter of lost process events is short")?;
+        Ok(u64::from_ne_bytes(*bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(tgid: u32, kind: u32) -> Vec<u8> {
+        [tgid.to_ne_bytes(), kind.to_ne_bytes()].concat()
+    }
+
+    #[test]
+    fn records_become_typed_events_and_others_are_ignored() {
+        assert_eq!(
+            ProcessEvent::parse(&record(7, 0)),
+            Some(ProcessEvent::Exec(7))
+        );
+        assert_eq!(
+            ProcessEvent::parse(&record(7, 1)),
+            Some(ProcessEvent::Exit(7))
+        );
+        assert_eq!(ProcessEvent::parse(&record(7, 9)), None);
+        assert_eq!(ProcessEvent::parse(&[1, 2, 3]), None);
+    }
+}
