@@ -27,6 +27,15 @@ impl ReaderHook {
     /// Every hook.
     pub const ALL: [Self; 2] = [Self::Evdev, Self::Hidraw];
 
+    /// The name of its detector in logs and statistics.
+    #[must_use]
+    pub fn detector_name(self) -> &'static str {
+        match self {
+            Self::Evdev => "evdev reader",
+            Self::Hidraw => "hidraw reader",
+        }
+    }
+
     fn function(self) -> &'static str {
         match self {
             Self::Evdev => "evdev_read",

@@ -1,27 +1,28 @@
-//! From an opened object to a loaded one: settings, layout, and what this kernel can do.
+//! From an opened object to a loaded one: configuration, layout, and what this kernel can do.
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::OpenSkel;
 use log::debug;
 use scx_utils::{compat, uei_set_size};
 
-use super::Settings;
+use crate::config::Config;
+use crate::error::Error;
 use crate::skel::main::{BpfSkel, OpenBpfSkel};
 use crate::topology::Layout;
 
-pub(super) fn apply_settings(skel: &mut OpenBpfSkel<'_>, settings: &Settings) -> Result<()> {
+pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Result<()> {
     let rodata = skel
         .maps
         .rodata_data
         .as_mut()
         .context("BUG: the scheduler object has no read-only data")?;
-    rodata.slice_ns = settings.slice_ns;
-    rodata.slice_ns_min = settings.slice_min_ns;
-    rodata.wait_bound_ns = settings.wait_bound_ns;
-    rodata.input_window_ns = settings.input_window_ns;
-    rodata.busy_enter_pct = settings.busy_enter_pct;
-    rodata.role_boost = settings.boost_of_role;
-    skel.struct_ops.gamer_ops_mut().exit_dump_len = settings.exit_dump_len;
+    rodata.slice_ns = config.slice.get();
+    rodata.slice_ns_min = config.slice_min.get();
+    rodata.wait_bound_ns = config.wait_bound.get();
+    rodata.input_window_ns = config.input_window.get();
+    rodata.busy_enter_pct = config.busy_threshold.get();
+    rodata.role_boost = config.boost_of_role();
+    skel.struct_ops.gamer_ops_mut().exit_dump_len = config.exit_dump_len;
     Ok(())
 }
 
@@ -87,10 +88,17 @@ pub(super) fn fit_to_kernel(skel: &mut OpenBpfSkel<'_>) {
 
 pub(super) fn load(mut skel: OpenBpfSkel<'_>) -> Result<BpfSkel<'_>> {
     uei_set_size!(skel, gamer_ops, uei);
-    skel.load()
-        .context("the kernel refuses to load the scheduler")
-        .map_err(|error| match super::preflight::malformed_kfuncs() {
-            Some(reason) => error.context(reason),
-            None => error,
-        })
+    skel.load().map_err(|error| {
+        // Asked only now, as it reads all of the kernel's type information.
+        let kfuncs = compat::malformed_scx_kfuncs();
+        if kfuncs.is_empty() {
+            return anyhow::Error::from(error).context("the kernel refuses to load the scheduler");
+        }
+        debug!("load failed: {error:#}");
+        let detail = format!(
+            "{} carry an argument that programs must not pass, as it was built with pahole older than 1.26",
+            kfuncs.join(", ")
+        );
+        Error::MalformedBtf { detail }.into()
+    })
 }

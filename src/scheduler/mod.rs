@@ -8,40 +8,22 @@ pub mod preflight;
 mod report;
 
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, Skel};
-use libbpf_rs::{Link, OpenObject, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{Link, OpenObject};
 use scx_utils::libbpf_clap_opts::LibbpfOpts;
 use scx_utils::{scx_ops_attach, scx_ops_open, uei_exited, uei_report};
 
+use crate::config::Config;
 use crate::detect::evidence::Evidence;
 use crate::intf;
 use crate::skel::main::{BpfSkel, BpfSkelBuilder, OpenBpfSkel};
+use crate::stats::{Llc, Program};
 use crate::topology::Layout;
 
-pub use report::{ExitReport, ProgramCost};
-
-/// What can be tuned, in the units of the BPF side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Longest run before the queues are looked at again, in ns.
-    pub slice_ns: u64,
-    /// Shortest slice that a busy machine gives, in ns.
-    pub slice_min_ns: u64,
-    /// No deadline lies further away than this, in ns.
-    pub wait_bound_ns: u64,
-    /// How long an input event makes the game urgent, in ns; 0 switches it off.
-    pub input_window_ns: u64,
-    /// Load from which the busy regime holds, 1 to 100 per cent.
-    pub busy_enter_pct: u32,
-    /// Boost of each role, 0 to 7.
-    pub boost_of_role: [u8; intf::ROLE_CNT as usize],
-    /// Size of the dump the kernel writes when the scheduler exits with an error, in bytes; 0 is
-    /// the kernel's default.
-    pub exit_dump_len: u32,
-}
+pub use report::{ExitReport, enable_run_time_stats};
 
 /// Memory that libbpf's object lives in; outlives all the states.
 pub type Storage = MaybeUninit<OpenObject>;
@@ -60,7 +42,6 @@ pub struct Loaded<'storage> {
 pub struct Attached<'storage> {
     // Dropped first: detaches the scheduler before its maps go.
     link: Option<Link>,
-    exit_notice: RingBuffer<'static>,
     skel: BpfSkel<'storage>,
 }
 
@@ -69,31 +50,26 @@ impl<'storage> Opened<'storage> {
     ///
     /// # Errors
     /// If the kernel has no `sched_ext` or libbpf cannot parse the object with these options.
-    pub fn open(
-        storage: &'storage mut Storage,
-        options: &LibbpfOpts,
-        verbose: bool,
-    ) -> Result<Self> {
-        let mut builder = BpfSkelBuilder::default();
-        builder.obj_builder.debug(verbose);
+    pub fn open(storage: &'storage mut Storage, options: &LibbpfOpts) -> Result<Self> {
+        let builder = BpfSkelBuilder::default();
         let options = options.clone().into_bpf_open_opts();
         let skel = scx_ops_open!(builder, storage, gamer_ops, options)
             .context("cannot open the scheduler object")?;
         Ok(Self { skel })
     }
 
-    /// Fixes the settings and the machine's layout, takes over the evidence maps and loads.
+    /// Fixes the configuration and the machine's layout, takes over the evidence maps and loads.
     ///
     /// # Errors
     /// If the kernel refuses a program or a map; names the kernel's malformed kfuncs if that is
     /// why.
     pub fn load(
         mut self,
-        settings: &Settings,
+        config: &Config,
         layout: &Layout,
         evidence: &Evidence,
     ) -> Result<Loaded<'storage>> {
-        load::apply_settings(&mut self.skel, settings)?;
+        load::apply_config(&mut self.skel, config)?;
         load::apply_layout(&mut self.skel, layout)?;
         load::fit_to_kernel(&mut self.skel);
         evidence.lend(self.skel.open_object_mut())?;
@@ -107,17 +83,9 @@ impl<'storage> Loaded<'storage> {
     /// # Errors
     /// If another scheduler is attached or the kernel refuses.
     pub fn attach(mut self) -> Result<Attached<'storage>> {
-        let mut builder = RingBufferBuilder::new();
-        builder
-            .add(&self.skel.maps.exit_notice, |_| 0)
-            .context("cannot listen for the scheduler's exit")?;
-        let exit_notice = builder
-            .build()
-            .context("cannot listen for the scheduler's exit")?;
         let link = scx_ops_attach!(self.skel, gamer_ops)?;
         Ok(Attached {
             link: Some(link),
-            exit_notice,
             skel: self.skel,
         })
     }
@@ -132,8 +100,8 @@ impl<'storage> Loaded<'storage> {
 impl Attached<'_> {
     /// Becomes readable when the scheduler has exited.
     #[must_use]
-    pub fn exit_fd(&self) -> RawFd {
-        self.exit_notice.epoll_fd()
+    pub fn exit_fd(&self) -> BorrowedFd<'_> {
+        self.skel.maps.exit_notice.as_fd()
     }
 
     /// Whether the kernel has ended the scheduler.
@@ -152,14 +120,14 @@ impl Attached<'_> {
 
     /// Load and regime of each last-level cache.
     #[must_use]
-    pub fn llcs(&self, count: u16) -> Vec<report::LlcState> {
+    pub fn llcs(&self, count: u16) -> Vec<Llc> {
         report::llcs(&self.skel, usize::from(count))
     }
 
     /// Run count and run time of each program, as the kernel's BPF statistics give them; all
     /// zero while nobody has switched these on.
     #[must_use]
-    pub fn program_costs(&self) -> Vec<ProgramCost> {
+    pub fn program_costs(&self) -> Vec<Program> {
         report::program_costs(self.skel.object())
     }
 

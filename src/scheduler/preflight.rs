@@ -3,67 +3,33 @@
 use std::path::Path;
 
 use nix::unistd::Uid;
-use scx_utils::compat;
-use thiserror::Error;
 
-/// Why the scheduler cannot run here and now.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum Obstacle {
-    /// The kernel was built without `sched_ext`.
-    #[error(
-        "this kernel ({release}) has no sched_ext: boot a kernel from 6.12 on that is built with CONFIG_SCHED_CLASS_EXT=y"
-    )]
-    NoSchedExt {
-        /// `uname -r`.
-        release: String,
-    },
-    /// Not started by root.
-    #[error("loading a scheduler needs root: run it with sudo or as a systemd service")]
-    NotRoot,
-    /// Another scheduler is there.
-    #[error(
-        "another sched_ext scheduler is attached ({name}): stop it first (for a service: systemctl stop scx_loader scx)"
-    )]
-    Occupied {
-        /// Its name.
-        name: String,
-    },
-    /// The kernel's type information contradicts its own functions.
-    #[error(
-        "this kernel's type information (BTF) is malformed: {kfuncs} carry an argument that programs must not pass. It was built with pahole older than 1.26; boot another kernel build"
-    )]
-    MalformedBtf {
-        /// The functions concerned.
-        kfuncs: String,
-    },
-}
+use crate::error::Error;
 
 /// Where the kernel tells about sched_ext.
 pub const SCHED_EXT_DIR: &str = "/sys/kernel/sched_ext";
 
-/// Looks for obstacles, the one to be mended first coming first.
+/// Looks for what is in the way; what has to be mended first is reported first.
 ///
 /// # Errors
-/// The obstacle.
-pub fn check() -> Result<(), Obstacle> {
+/// What is in the way, with its exit code.
+pub fn check() -> Result<(), Error> {
     check_kernel(Path::new(SCHED_EXT_DIR))?;
     if !Uid::effective().is_root() {
-        return Err(Obstacle::NotRoot);
+        return Err(Error::NotPermitted);
     }
     check_vacant(Path::new(SCHED_EXT_DIR))
 }
 
-fn check_kernel(sched_ext: &Path) -> Result<(), Obstacle> {
+fn check_kernel(sched_ext: &Path) -> Result<(), Error> {
     if sched_ext.join("state").exists() {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(Error::NoSchedExt)
     }
-    let release = nix::sys::utsname::uname()
-        .map(|uname| uname.release().to_string_lossy().into_owned())
-        .unwrap_or_else(|_| "unknown".to_owned());
-    Err(Obstacle::NoSchedExt { release })
 }
 
-fn check_vacant(sched_ext: &Path) -> Result<(), Obstacle> {
+fn check_vacant(sched_ext: &Path) -> Result<(), Error> {
     let read = |name: &str| std::fs::read_to_string(sched_ext.join(name)).unwrap_or_default();
     if read("state").trim() == "disabled" {
         return Ok(());
@@ -73,22 +39,13 @@ fn check_vacant(sched_ext: &Path) -> Result<(), Obstacle> {
         "" => "on its way in or out".to_owned(),
         name => name.to_owned(),
     };
-    Err(Obstacle::Occupied { name })
-}
-
-/// The kfuncs with malformed prototypes, as an obstacle, if there are any. Reads the whole BTF, so
-/// it is asked only after a load has failed.
-#[must_use]
-pub fn malformed_kfuncs() -> Option<Obstacle> {
-    let kfuncs = compat::malformed_scx_kfuncs();
-    (!kfuncs.is_empty()).then(|| Obstacle::MalformedBtf {
-        kfuncs: kfuncs.join(", "),
-    })
+    Err(Error::Occupied { name })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ExitCode;
 
     fn sched_ext(files: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("temporary directory");
@@ -113,12 +70,8 @@ mod tests {
     fn an_attached_scheduler_is_named() {
         let dir = sched_ext(&[("state", "enabled\n"), ("root/ops", "scx_lavd_1.0\n")]);
         let error = check_vacant(dir.path()).expect_err("occupied");
-        assert_eq!(
-            error,
-            Obstacle::Occupied {
-                name: "scx_lavd_1.0".to_owned()
-            }
-        );
+        assert!(error.to_string().contains("scx_lavd_1.0"));
+        assert_eq!(error.exit_code(), ExitCode::Occupied);
     }
 
     #[test]
@@ -130,6 +83,6 @@ mod tests {
     #[test]
     fn a_disabled_state_is_vacant() {
         let dir = sched_ext(&[("state", "disabled\n")]);
-        assert_eq!(check_vacant(dir.path()), Ok(()));
+        assert!(check_vacant(dir.path()).is_ok());
     }
 }

@@ -1,40 +1,22 @@
 //! What can be read from a loaded scheduler: statistics, regimes, costs, its end.
 #![allow(unsafe_code)]
 
+use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use anyhow::{Context, Result, ensure};
 use libbpf_rs::{MapCore, MapFlags, Object, libbpf_sys};
 
 use crate::intf;
 use crate::skel::main::BpfSkel;
+use crate::stats::{Llc, Program};
 
 /// How the scheduler ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExitReport {
     /// The kernel asks for a new start, as after a CPU came or went.
     pub restart: bool,
-}
-
-/// What one BPF program has cost since it was loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProgramCost {
-    /// Its name without the scheduler's prefix, such as `enqueue`.
-    pub name: String,
-    /// How often it ran.
-    pub run_cnt: u64,
-    /// For how long in total, in ns.
-    pub run_time_ns: u64,
-}
-
-/// Load and regime of one last-level cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LlcState {
-    /// Smoothed load, 0 to 100 per cent.
-    pub load_pct: u32,
-    /// Whether the busy regime holds.
-    pub busy: bool,
 }
 
 pub(super) fn cpu_stats(map: &impl MapCore) -> Result<Vec<intf::cpu_stats>> {
@@ -58,23 +40,24 @@ pub(super) fn cpu_stats(map: &impl MapCore) -> Result<Vec<intf::cpu_stats>> {
         .collect()
 }
 
-pub(super) fn llcs(skel: &BpfSkel<'_>, count: usize) -> Vec<LlcState> {
+pub(super) fn llcs(skel: &BpfSkel<'_>, count: usize) -> Vec<Llc> {
     let Some(bss) = skel.maps.bss_data.as_ref() else {
         return Vec::new();
     };
     bss.llcs
         .iter()
         .take(count)
-        .map(|llc| LlcState {
+        .map(|llc| Llc {
             load_pct: llc.load_pct,
             busy: llc.busy != 0,
         })
         .collect()
 }
 
-pub(super) fn program_costs(object: &Object) -> Vec<ProgramCost> {
+pub(super) fn program_costs(object: &Object) -> Vec<Program> {
     programs(object)
-        .map(|(name, info)| ProgramCost {
+        .map(|(name, info)| Program {
+            id: info.id,
             name,
             run_cnt: info.run_cnt,
             run_time_ns: info.run_time_ns,
@@ -92,10 +75,25 @@ fn programs(object: &Object) -> impl Iterator<Item = (String, libbpf_sys::bpf_pr
     let loaded = object.progs().filter(|program| program.autoload());
     loaded.filter_map(|program| {
         let name = program.name().to_string_lossy().into_owned();
-        let name = name.strip_prefix("gamer_").unwrap_or(&name).to_owned();
         let fd = program.as_fd().as_raw_fd();
         program_info(fd).map(|info| (name, info))
     })
+}
+
+/// Lets the kernel measure the run time of all BPF programs for as long as the result lives.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn enable_run_time_stats() -> Result<OwnedFd> {
+    // SAFETY: takes no pointer.
+    let fd = unsafe { libbpf_sys::bpf_enable_stats(libbpf_sys::BPF_STATS_RUN_TIME) };
+    ensure!(
+        fd >= 0,
+        "cannot switch on the kernel's BPF statistics: {}",
+        io::Error::from_raw_os_error(-fd)
+    );
+    // SAFETY: the call has just returned this descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn program_info(fd: i32) -> Option<libbpf_sys::bpf_prog_info> {

@@ -1,0 +1,157 @@
+//! The daemon: one event loop around the scheduler.
+//!
+//! It waits, in one epoll set, for input events, process events, statistics clients, signals and
+//! the scheduler's end. Detectors and shared maps live as long as the daemon; the scheduler is
+//! attached anew when the kernel asks for it, as after a CPU came or went.
+
+mod sensors;
+mod statistics;
+mod stop;
+
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use log::{info, warn};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use scx_utils::Topology;
+
+use self::sensors::Sensors;
+use self::statistics::Statistics;
+use self::stop::StopSignal;
+use crate::config::Config;
+use crate::scheduler::{Attached, Loaded, Opened, preflight};
+use crate::topology::Layout;
+
+/// What the event loop waits for.
+#[derive(Clone, Copy, Debug)]
+#[repr(u64)]
+enum Source {
+    Stop,
+    Exit,
+    Input,
+    Processes,
+    Clients,
+}
+
+/// Runs the scheduler until it is told to stop.
+///
+/// # Errors
+/// If the scheduler cannot run here ([`crate::error::Error`]), or was ended by an error.
+pub fn run(config: &Config) -> Result<()> {
+    preflight::check()?;
+    let stop = StopSignal::install()?;
+    let mut layout = read_layout()?;
+    let mut sensors = Sensors::start(config, &layout)?;
+    let mut statistics = Statistics::new(config.stats_interval);
+    loop {
+        let mut storage = MaybeUninit::uninit();
+        let attached = load(&mut storage, config, &layout, &sensors)?.attach()?;
+        info!(
+            "scx_gamer schedules {} CPUs; stop it with Ctrl-C or `systemctl stop scx_gamer`",
+            layout.places().len()
+        );
+        statistics.begin_session();
+        let told_to_stop = wait(&attached, &layout, &mut sensors, &mut statistics, &stop)?;
+        let report = attached.finish()?;
+        if told_to_stop || !report.restart {
+            return Ok(());
+        }
+        info!("the kernel asks for a new start (a CPU came or went)");
+        layout = read_layout()?;
+    }
+}
+
+/// Loads the scheduler, passes the verifier on every program, and detaches again: what each
+/// program and each detector takes, by number of verified instructions.
+///
+/// # Errors
+/// If the scheduler cannot be loaded here.
+pub fn verify(config: &Config) -> Result<Vec<(String, u32)>> {
+    preflight::check()?;
+    let layout = read_layout()?;
+    let sensors = Sensors::start(config, &layout)?;
+    let mut storage = MaybeUninit::uninit();
+    Ok(load(&mut storage, config, &layout, &sensors)?.verified_instructions())
+}
+
+fn read_layout() -> Result<Layout> {
+    let topology = Topology::new().context("cannot read the machine's topology from /sys")?;
+    Ok(Layout::of(&topology)?)
+}
+
+fn load<'storage>(
+    storage: &'storage mut crate::scheduler::Storage,
+    config: &Config,
+    layout: &Layout,
+    sensors: &Sensors,
+) -> Result<Loaded<'storage>> {
+    Opened::open(storage, &config.libbpf)?.load(config, layout, sensors.evidence())
+}
+
+/// Serves events until the scheduler ends (false) or the daemon is told to stop (true).
+fn wait(
+    attached: &Attached<'_>,
+    layout: &Layout,
+    sensors: &mut Sensors,
+    statistics: &mut Statistics,
+    stop: &StopSignal,
+) -> Result<bool> {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("cannot create an epoll")?;
+    let add = |fd: BorrowedFd<'_>, source: Source| {
+        epoll
+            .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, source as u64))
+            .with_context(|| format!("cannot wait for {source:?}"))
+    };
+    add(stop.fd(), Source::Stop)?;
+    add(attached.exit_fd(), Source::Exit)?;
+    if let Some(fd) = sensors.input_fd() {
+        add(fd, Source::Input)?;
+    }
+    if let Some(fd) = sensors.process_fd() {
+        add(fd, Source::Processes)?;
+    }
+    if let Some(fd) = statistics.client_fd() {
+        add(fd, Source::Clients)?;
+    }
+
+    let mut events = [EpollEvent::empty(); 8];
+    loop {
+        let now = Instant::now();
+        let deadlines = [sensors.next_deadline(), statistics.next_deadline()];
+        let timeout = timeout_until(deadlines.into_iter().flatten().min(), now);
+        let ready = match epoll.wait(&mut events, timeout) {
+            Ok(count) => &events[..count],
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno).context("cannot wait for events"),
+        };
+        let is_ready = |source: Source| ready.iter().any(|event| event.data() == source as u64);
+        if is_ready(Source::Stop) {
+            return Ok(true);
+        }
+        if is_ready(Source::Exit) && attached.exited() {
+            return Ok(false);
+        }
+        if is_ready(Source::Input) {
+            sensors.drain_input()?;
+        }
+        if is_ready(Source::Processes) {
+            sensors.drain_processes()?;
+        }
+        sensors.on_deadline(Instant::now())?;
+        if let Err(error) = statistics.serve(attached, layout, sensors) {
+            warn!("no statistics this time: {error:#}");
+        }
+    }
+}
+
+/// The time to wait, rounded up so that a deadline is over when the wait is.
+fn timeout_until(deadline: Option<Instant>, now: Instant) -> EpollTimeout {
+    let Some(deadline) = deadline else {
+        return EpollTimeout::NONE;
+    };
+    let wait = deadline.saturating_duration_since(now) + Duration::from_micros(999);
+    EpollTimeout::try_from(wait).unwrap_or(EpollTimeout::MAX)
+}

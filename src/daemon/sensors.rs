@@ -1,0 +1,219 @@
+//! All that the daemon senses: the detectors it runs, and what they have told so far.
+//!
+//! Each detector may be missing; that costs one line in the log and its signal.
+
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use log::{info, warn};
+
+use crate::config::Config;
+use crate::detect::DetectorState;
+use crate::detect::evidence::Evidence;
+use crate::detect::game::live::LiveProcesses;
+use crate::detect::game::{GameFinder, GameInfo, GameOptions};
+use crate::detect::input::{InputDetector, InputOptions, InputTotals};
+use crate::detect::input_reader::{InputReaderDetector, ReaderHook};
+use crate::detect::process::{ProcessEvent, ProcessEvents};
+use crate::events::{CpuNode, EventQueue, EventRings, InputConsumer};
+use crate::topology::Layout;
+
+/// Input events that may wait between the rings and the consumer: a second of eight devices at
+/// 8 kHz.
+const QUEUE_LEN_MAX: usize = 65_536;
+
+/// The detectors with their state.
+pub(super) struct Sensors {
+    evidence: Evidence,
+    input: Result<Input, DetectorState>,
+    readers: [(ReaderHook, Result<InputReaderDetector, DetectorState>); ReaderHook::ALL.len()],
+    processes: Result<ProcessEvents, DetectorState>,
+    finder: GameFinder<LiveProcesses>,
+    /// The game's process id as the finder publishes it; 0 for none.
+    answer: Arc<AtomicU32>,
+}
+
+/// The input detector with the way its events take.
+struct Input {
+    detector: InputDetector,
+    rings: EventRings,
+    consumer: InputConsumer,
+}
+
+impl Sensors {
+    /// Starts everything that this kernel allows.
+    ///
+    /// # Errors
+    /// If the shared maps cannot be created, or if `--game-pid` names no process.
+    pub(super) fn start(config: &Config, layout: &Layout) -> Result<Self> {
+        let evidence = Evidence::create()?;
+        let processes = ProcessEvents::load().map_err(|unavailable| {
+            warn!("{unavailable}");
+            unavailable.state()
+        });
+        let answer = Arc::new(AtomicU32::new(0));
+        let options = GameOptions {
+            game_pid: config.game_pid.map(std::num::NonZero::get),
+            polling: processes.is_err(),
+        };
+        let finder = GameFinder::new(LiveProcesses, options, Arc::clone(&answer), Instant::now())?;
+        let sensors = Self {
+            input: Input::start(&evidence, layout),
+            readers: ReaderHook::ALL.map(|hook| (hook, load_reader(&evidence, hook))),
+            evidence,
+            processes,
+            finder,
+            answer,
+        };
+        sensors.publish_game()?;
+        Ok(sensors)
+    }
+
+    pub(super) fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    pub(super) fn input_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.input.as_ref().ok().map(|input| input.rings.fd())
+    }
+
+    pub(super) fn process_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.processes.as_ref().ok().map(ProcessEvents::epoll_fd)
+    }
+
+    pub(super) fn drain_input(&mut self) -> Result<()> {
+        if let Ok(input) = &mut self.input {
+            input.rings.drain()?;
+            input.consumer.consume(|_| ());
+        }
+        Ok(())
+    }
+
+    pub(super) fn drain_processes(&mut self) -> Result<()> {
+        let Ok(processes) = &mut self.processes else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        let finder = &mut self.finder;
+        let mut changed = false;
+        let lost = processes.drain(|event| match event {
+            ProcessEvent::Exec(pid) => finder.on_exec(pid, now),
+            ProcessEvent::Exit(pid) => changed |= finder.on_exit(pid, now),
+        })?;
+        if lost > 0 {
+            finder.on_events_lost(now);
+        }
+        if changed { self.game_changed() } else { Ok(()) }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.finder.next_deadline()
+    }
+
+    pub(super) fn on_deadline(&mut self, now: Instant) -> Result<()> {
+        let due = self.finder.next_deadline().is_some_and(|due| due <= now);
+        if due && self.finder.on_deadline(now) {
+            self.game_changed()?;
+        }
+        Ok(())
+    }
+
+    /// Input events as the detector has counted them.
+    pub(super) fn input_totals(&self) -> Result<InputTotals> {
+        match &self.input {
+            Ok(input) => input.detector.counters(),
+            Err(_) => Ok(InputTotals::default()),
+        }
+    }
+
+    /// The consumer of the input events, if there is a detector.
+    pub(super) fn consumer(&self) -> Option<&InputConsumer> {
+        self.input.as_ref().ok().map(|input| &input.consumer)
+    }
+
+    pub(super) fn game(&self) -> Option<&GameInfo> {
+        self.finder.current()
+    }
+
+    /// Name and state of each detector.
+    pub(super) fn states(&self) -> Vec<(&'static str, DetectorState)> {
+        let input = match &self.input {
+            Ok(input) => input.detector.state(),
+            Err(state) => state.clone(),
+        };
+        let processes = match &self.processes {
+            Ok(processes) => processes.state(),
+            Err(state) => state.clone(),
+        };
+        let mut states = vec![("input", input), ("process", processes)];
+        for (hook, reader) in &self.readers {
+            let state = match reader {
+                Ok(reader) => reader.state(),
+                Err(state) => state.clone(),
+            };
+            states.push((hook.detector_name(), state));
+        }
+        states
+    }
+
+    fn publish_game(&self) -> Result<()> {
+        self.evidence.set_game(self.answer.load(Ordering::Relaxed))
+    }
+
+    fn game_changed(&mut self) -> Result<()> {
+        match self.finder.current() {
+            Some(game) => info!(
+                "the game is {} (pid {}, {} % sure: {})",
+                game.name, game.pid, game.confidence, game.evidence
+            ),
+            None => info!("the game has ended"),
+        }
+        // A module that was missing at the start may have been loaded for the game.
+        for (hook, reader) in &mut self.readers {
+            if reader.is_err() {
+                *reader = load_reader(&self.evidence, *hook);
+            }
+        }
+        self.publish_game()
+    }
+}
+
+impl Input {
+    fn start(evidence: &Evidence, layout: &Layout) -> Result<Self, DetectorState> {
+        let cpus: Vec<CpuNode> = layout
+            .places()
+            .iter()
+            .map(|place| CpuNode {
+                cpu: place.cpu.into(),
+                node: place.node.into(),
+            })
+            .collect();
+        let unavailable = |reason: String| {
+            warn!("no input windows: {reason}");
+            DetectorState::Unavailable { reason }
+        };
+        let detector = InputDetector::load(evidence, &cpus, &InputOptions::default())
+            .map_err(|error| unavailable(error.reason))?;
+        let queue = Arc::new(EventQueue::new(QUEUE_LEN_MAX));
+        let rings = EventRings::new(detector.rings(), &queue)
+            .context("cannot read the input rings")
+            .map_err(|error| unavailable(format!("{error:#}")))?;
+        Ok(Self {
+            detector,
+            rings,
+            consumer: InputConsumer::new(queue, 0),
+        })
+    }
+}
+
+fn load_reader(
+    evidence: &Evidence,
+    hook: ReaderHook,
+) -> Result<InputReaderDetector, DetectorState> {
+    InputReaderDetector::load(evidence, hook).map_err(|unavailable| DetectorState::Unavailable {
+        reason: unavailable.reason,
+    })
+}
