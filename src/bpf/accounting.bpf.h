@@ -36,23 +36,34 @@ static __always_inline void charge_run(struct task_ctx *tctx, s32 cpu, u64 now_n
 		add_relaxed(&s->role_run_ns[leading_role(tctx)], ran_ns);
 }
 
-/* The span of a task as it is now; @boost is the one it has earned. */
-static __always_inline u64 task_span_ns(const struct task_ctx *tctx, u64 now_ns, u32 boost,
-					bool *in_window)
+/*
+ * Whether an input event has just made the task urgent. Events carry CLOCK_MONOTONIC, as their
+ * hooks may not ask for the scheduler clock, which differs from it by some 20 ms.
+ */
+static __always_inline bool is_in_window(u32 boost)
 {
-	struct evidence *shared = input_window_ns ? get_evidence() : NULL;
+	struct evidence *shared;
+
+	if (!input_window_ns || !boost || policy_is_urgent(boost))
+		return false;
+	shared = get_evidence();
+	return shared &&
+	       policy_in_window(bpf_ktime_get_ns(), shared->input_event_ns, input_window_ns, boost);
+}
+
+/* The span of a task as it is now. */
+static __always_inline u64 task_span_ns(const struct task_ctx *tctx, u64 now_ns, u32 boost,
+					bool in_window)
+{
 	struct policy_deadline_in in = {
 	    .now_ns = now_ns,
 	    .lag_ns = policy_delta_ns(tctx->vruntime_ns, vtime.now_ns),
 	    .recent_run_ns = tctx->recent_run_ns,
 	    .wait_bound_ns = wait_bound_ns,
 	    .boost = boost,
+	    .in_window = in_window,
 	};
 
-	if (shared)
-		in.in_window =
-		    policy_in_window(now_ns, shared->input_event_ns, input_window_ns, boost);
-	*in_window = in.in_window;
 	return policy_span_ns(&in);
 }
 
@@ -61,9 +72,8 @@ static __always_inline void publish_running(const struct task_ctx *tctx, s32 cpu
 {
 	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
 	u32 boost = earned_boost(tctx);
-	bool in_window;
 
-	cctx->span_ns = task_span_ns(tctx, now_ns, boost, &in_window);
+	cctx->span_ns = task_span_ns(tctx, now_ns, boost, is_in_window(boost));
 	cctx->boost = boost;
 }
 

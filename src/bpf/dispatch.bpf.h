@@ -36,13 +36,14 @@ static __always_inline bool may_go_on(struct task_struct *prev, s32 cpu)
 static __always_inline u64 deadline_if_requeued(struct task_struct *prev, s32 cpu, u64 now_ns)
 {
 	struct task_ctx *tctx = get_task_ctx(prev);
-	bool in_window;
+	u32 boost;
 
 	if (!tctx)
 		return now_ns + wait_bound_ns;
 	charge_run(tctx, cpu, now_ns);
 	publish_running(tctx, cpu, now_ns);
-	return now_ns + task_span_ns(tctx, now_ns, earned_boost(tctx), &in_window);
+	boost = earned_boost(tctx);
+	return now_ns + task_span_ns(tctx, now_ns, boost, is_in_window(boost));
 }
 
 /* Takes from another LLC's queue: only overdue ones, or any (those of the same node first). */

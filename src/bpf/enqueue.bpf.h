@@ -28,6 +28,20 @@ static __always_inline u64 slice_of_queue(u32 llc)
 			       llc_cpu_cnt[llc & (MAX_LLCS - 1)], llcs[llc & (MAX_LLCS - 1)].busy);
 }
 
+/*
+ * Whether the task may not leave its CPU for now. To 6.18, cpu_release asks for the requeueing
+ * of a task that may still be current, so that two nested BPF prologs have each disabled its
+ * migration once, and is_migration_disabled() expects one. (Tried: every task that an RT task
+ * put off became unmovable, and the other CPU idled beside a full queue.)
+ */
+static __always_inline bool is_unmovable(const struct task_struct *p, u64 enq_flags)
+{
+	if ((enq_flags & SCX_ENQ_REENQ) && p->migration_disabled == 2 &&
+	    bpf_get_current_task_btf() == p)
+		return false;
+	return is_migration_disabled(p);
+}
+
 /* The CPU on whose side the task waits: its last one, if it is still allowed there. */
 static __always_inline s32 home_cpu_of(struct task_struct *p, bool unmovable)
 {
@@ -66,19 +80,19 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 					 u64 enq_flags)
 {
 	u64 now_ns = scx_bpf_now();
-	bool unmovable = is_migration_disabled(p);
+	bool unmovable = is_unmovable(p, enq_flags);
 	bool fixed = tctx->pinned || unmovable;
 	s32 home_cpu = home_cpu_of(p, unmovable);
 	u32 llc = get_llc(home_cpu);
 	u32 queue_idx = fixed ? QUEUE_OF_CPU(home_cpu) : QUEUE_OF_LLC(llc);
 	struct arrival who = {.now_ns = now_ns, .boost = earned_boost(tctx)};
-	bool in_window;
+	bool in_window = is_in_window(who.boost);
 
 	leave_queue(tctx);
 	tctx->vruntime_ns = policy_vruntime_clamp(
 	    tctx->vruntime_ns, vtime.now_ns,
 	    enq_flags & SCX_ENQ_WAKEUP ? POLICY_CREDIT_NS : POLICY_LAG_NS_MAX, wait_bound_ns);
-	who.span_ns = task_span_ns(tctx, now_ns, who.boost, &in_window);
+	who.span_ns = task_span_ns(tctx, now_ns, who.boost, in_window);
 	if (in_window)
 		count(STAT_WINDOW_HIT);
 	if (tctx->boost && !who.boost)

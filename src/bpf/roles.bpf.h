@@ -17,7 +17,8 @@
 /* From this nice value up a task says itself that it can wait. */
 #define BACKGROUND_NICE_MIN 10
 
-static __always_inline bool reads_input(struct task_struct *p, u64 now_ns)
+/* Evidence carries CLOCK_MONOTONIC, see is_in_window(). */
+static __always_inline bool reads_input(struct task_struct *p)
 {
 	struct evidence *shared = get_evidence();
 	struct task_evidence *own;
@@ -26,7 +27,7 @@ static __always_inline bool reads_input(struct task_struct *p, u64 now_ns)
 		return false;
 	own = bpf_task_storage_get(&task_evidence, p, NULL, 0);
 	return own && own->input_read_ns &&
-	       policy_delta_ns(now_ns, own->input_read_ns) < (s64)EVIDENCE_HOLD_NS;
+	       policy_delta_ns(bpf_ktime_get_ns(), own->input_read_ns) < (s64)EVIDENCE_HOLD_NS;
 }
 
 static __always_inline bool is_background(struct task_struct *p)
@@ -47,7 +48,7 @@ static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx
 	game_tgid = get_game_tgid();
 	if (game_tgid && (u32)p->tgid == game_tgid)
 		roles |= 1U << ROLE_GAME;
-	if (reads_input(p, now_ns))
+	if (reads_input(p))
 		roles |= 1U << ROLE_INPUT;
 	if (is_background(p))
 		roles |= 1U << ROLE_BACKGROUND;
