@@ -95,15 +95,24 @@ struct {
 	__type(key, u32);
 	__array(values, struct input_ring);
 } input_rings SEC(".maps") = {
-	.values = {
-		&input_events_ringbuf_0, &input_events_ringbuf_1,
-		&input_events_ringbuf_2, &input_events_ringbuf_3,
-		&input_events_ringbuf_4, &input_events_ringbuf_5,
-		&input_events_ringbuf_6, &input_events_ringbuf_7,
-		&input_events_ringbuf_8, &input_events_ringbuf_9,
-		&input_events_ringbuf_10, &input_events_ringbuf_11,
-		&input_events_ringbuf_12, &input_events_ringbuf_13,
-		&input_events_ringbuf_14, &input_events_ringbuf_15,
+    .values =
+	{
+	    &input_events_ringbuf_0,
+	    &input_events_ringbuf_1,
+	    &input_events_ringbuf_2,
+	    &input_events_ringbuf_3,
+	    &input_events_ringbuf_4,
+	    &input_events_ringbuf_5,
+	    &input_events_ringbuf_6,
+	    &input_events_ringbuf_7,
+	    &input_events_ringbuf_8,
+	    &input_events_ringbuf_9,
+	    &input_events_ringbuf_10,
+	    &input_events_ringbuf_11,
+	    &input_events_ringbuf_12,
+	    &input_events_ringbuf_13,
+	    &input_events_ringbuf_14,
+	    &input_events_ringbuf_15,
 	},
 };
 

@@ -82,10 +82,11 @@ ASSERT_LAYOUT(struct process_event, 8);
 
 /*
  * What the detectors share with the scheduler; outlives restarts of the scheduler. Written
- * by BPF programs only.
+ * by BPF programs only. Its times are those of bpf_ktime_get_ns(), which every program may
+ * read; scx_bpf_now() is another clock, 20 ms away in a guest that was just booted.
  */
 struct evidence {
-	u64 input_event_ns;   /* scheduler clock; the last real input event; 0: none yet */
+	u64 input_event_ns;   /* CLOCK_MONOTONIC; the last real input event; 0: none yet */
 	u64 input_reader_cnt; /* how often a thread was newly seen reading input; 0: none ever */
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct evidence, 64);
@@ -98,7 +99,7 @@ ASSERT_LAYOUT(struct game_evidence, 64);
 
 /* What the detectors saw one task do (task storage, shared like `evidence`). */
 struct task_evidence {
-	u64 input_read_ns; /* scheduler clock; last read of an input device; 0: never */
+	u64 input_read_ns; /* CLOCK_MONOTONIC; last read of an input device; 0: never */
 };
 ASSERT_LAYOUT(struct task_evidence, 8);
 
