@@ -181,7 +181,7 @@ fn queue_never_exceeds_its_bound_and_counts_what_it_refuses() {
 #[test]
 fn consumer_totals_match_what_it_was_given() {
     let queue = Arc::new(EventQueue::default());
-    let mut consumer = InputConsumer::new(Arc::clone(&queue), 0);
+    let mut consumer = InputConsumer::new(Arc::clone(&queue));
     for (time_ns, class) in [
         (10, DeviceClass::Mouse),
         (30, DeviceClass::Mouse),
@@ -204,25 +204,6 @@ fn consumer_totals_match_what_it_was_given() {
         "the newest, not the latest to come"
     );
     assert_eq!(consumer.lost_cnt(), 1);
-}
-
-#[test]
-fn rate_is_of_the_last_interval_alone() {
-    const SECOND_NS: u64 = 1_000_000_000;
-    let queue = Arc::new(EventQueue::default());
-    let mut consumer = InputConsumer::new(Arc::clone(&queue), SECOND_NS);
-    for time_ns in 0..500 {
-        queue.push(event(time_ns, DeviceClass::Mouse));
-    }
-    consumer.consume(|_| ());
-    assert_eq!(consumer.end_interval(SECOND_NS * 3 / 2), 1000);
-    assert_eq!(consumer.end_interval(SECOND_NS * 5 / 2), 0);
-    assert_eq!(
-        consumer.end_interval(SECOND_NS * 5 / 2),
-        0,
-        "no time passed"
-    );
-    assert_eq!(consumer.end_interval(0), 0, "the clock went back");
 }
 
 #[test]

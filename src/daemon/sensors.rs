@@ -21,10 +21,6 @@ use crate::detect::process::{ProcessEvent, ProcessEvents};
 use crate::events::{CpuNode, EventQueue, EventRings, InputConsumer};
 use crate::topology::Layout;
 
-/// Input events that may wait between the rings and the consumer: a second of eight devices at
-/// 8 kHz.
-const QUEUE_LEN_MAX: usize = 65_536;
-
 /// The detectors with their state.
 pub(super) struct Sensors {
     evidence: Evidence,
@@ -197,14 +193,14 @@ impl Input {
         };
         let detector = InputDetector::load(evidence, &cpus, &InputOptions::default())
             .map_err(|error| unavailable(error.reason))?;
-        let queue = Arc::new(EventQueue::new(QUEUE_LEN_MAX));
+        let queue = Arc::new(EventQueue::default());
         let rings = EventRings::new(detector.rings(), &queue)
             .context("cannot read the input rings")
             .map_err(|error| unavailable(format!("{error:#}")))?;
         Ok(Self {
             detector,
             rings,
-            consumer: InputConsumer::new(queue, 0),
+            consumer: InputConsumer::new(queue),
         })
     }
 }

@@ -32,20 +32,15 @@ impl EventTotals {
 pub struct InputConsumer {
     queue: Arc<EventQueue>,
     totals: EventTotals,
-    interval_start_ns: u64,
-    interval_start_cnt: u64,
 }
 
 impl InputConsumer {
-    /// The consumer of `queue`; the first interval of the rate begins at `now_ns`
-    /// (`CLOCK_MONOTONIC`).
+    /// The consumer of `queue`.
     #[must_use]
-    pub fn new(queue: Arc<EventQueue>, now_ns: u64) -> Self {
+    pub fn new(queue: Arc<EventQueue>) -> Self {
         Self {
             queue,
             totals: EventTotals::default(),
-            interval_start_ns: now_ns,
-            interval_start_cnt: 0,
         }
     }
 
@@ -72,16 +67,5 @@ impl InputConsumer {
     #[must_use]
     pub fn lost_cnt(&self) -> u64 {
         self.queue.overflow_cnt() + self.queue.malformed_cnt()
-    }
-
-    /// Ends the interval at `now_ns` (`CLOCK_MONOTONIC`) and returns its events per second; 0 for
-    /// an interval without length.
-    pub fn end_interval(&mut self, now_ns: u64) -> u64 {
-        let length_ns = now_ns.saturating_sub(self.interval_start_ns);
-        let event_cnt = self.totals.events() - self.interval_start_cnt;
-        self.interval_start_ns = now_ns;
-        self.interval_start_cnt = self.totals.events();
-        let per_second = (u128::from(event_cnt) * 1_000_000_000).checked_div(u128::from(length_ns));
-        u64::try_from(per_second.unwrap_or(0)).unwrap_or(u64::MAX)
     }
 }

@@ -42,7 +42,7 @@ impl Rig {
         Self {
             detector,
             rings,
-            consumer: InputConsumer::new(queue, 0),
+            consumer: InputConsumer::new(queue),
             wakeup_cnt: 0,
         }
     }
