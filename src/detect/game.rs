@@ -272,11 +272,7 @@ impl<S: ProcessSource> GameFinder<S> {
         self.named
             .take_if(|named| !is_same(source, named.pid, named.start_ticks));
         for pid in self.candidates.pids() {
-            let start_ticks = self
-                .candidates
-                .get(pid)
-                .map(|candidate| candidate.start_ticks);
-            if start_ticks.is_some_and(|ticks| !is_same(&self.source, pid, ticks)) {
+            if !self.is_candidate_alive(pid) {
                 self.candidates.remove(pid);
             }
         }
@@ -287,6 +283,10 @@ impl<S: ProcessSource> GameFinder<S> {
         self.counters.look_cnt += 1;
         match self.source.snapshot(pid) {
             Ok(process) => self.judge(&process, now),
+            // A leader that has left its threads behind has nothing to read any more, and lives.
+            Err(Unread::Gone) if self.is_candidate_alive(pid) => {
+                self.candidates.skip_look(pid, now)
+            }
             Err(Unread::Gone) => {
                 self.counters.gone_cnt += 1;
                 self.candidates.remove(pid);
@@ -296,6 +296,12 @@ impl<S: ProcessSource> GameFinder<S> {
                 self.candidates.skip_look(pid, now);
             }
         }
+    }
+
+    fn is_candidate_alive(&self, pid: u32) -> bool {
+        self.candidates
+            .get(pid)
+            .is_some_and(|candidate| is_same(&self.source, pid, candidate.start_ticks))
     }
 
     fn judge(&mut self, process: &ProcessSnapshot, now: Instant) {
