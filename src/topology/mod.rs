@@ -55,7 +55,10 @@ impl Layout {
     }
 
     /// Describes a machine by its last-level caches, each with its node and its CPUs.
-    fn new<Cpus>(caches: impl Iterator<Item = (usize, Cpus)>) -> Result<Self, TopologyError>
+    ///
+    /// # Errors
+    /// If it has more CPUs or caches than there is room for.
+    pub fn new<Cpus>(caches: impl Iterator<Item = (usize, Cpus)>) -> Result<Self, TopologyError>
     where
         Cpus: Iterator<Item = usize>,
     {
