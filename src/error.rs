@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process;
 
 use crate::config::ConfigError;
+use crate::detect::game::GameError;
 
 /// What the process tells its parent. The systemd unit does not restart on the codes from 2 up:
 /// trying again would not help.
@@ -33,13 +34,15 @@ impl From<ExitCode> for process::ExitCode {
 }
 
 impl ExitCode {
-    /// The code for an error: that of the first [`Error`] or [`ConfigError`] in its chain.
+    /// The code for an error: that of the first [`Error`], [`ConfigError`] or [`GameError`] in its
+    /// chain.
     pub fn of(error: &anyhow::Error) -> Self {
         error
             .chain()
             .find_map(|cause| {
                 let typed = cause.downcast_ref::<Error>().map(Error::exit_code);
-                typed.or_else(|| cause.downcast_ref::<ConfigError>().map(|_| Self::Usage))
+                let wrong_option = cause.is::<ConfigError>() || cause.is::<GameError>();
+                typed.or(wrong_option.then_some(Self::Usage))
             })
             .unwrap_or(Self::Failure)
     }

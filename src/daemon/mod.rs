@@ -22,6 +22,8 @@ use self::sensors::Sensors;
 use self::statistics::Statistics;
 use self::stop::StopSignal;
 use crate::config::Config;
+use crate::detect::evidence::Evidence;
+use crate::privileges;
 use crate::scheduler::{Attached, Loaded, Opened, preflight};
 use crate::topology::Layout;
 
@@ -43,13 +45,14 @@ enum Source {
 pub fn run(config: &Config) -> Result<()> {
     quieten_libbpf();
     preflight::check()?;
+    privileges::drop_unneeded()?;
     let stop = StopSignal::install()?;
     let mut layout = read_layout()?;
     let mut sensors = Sensors::start(config, &layout)?;
     let mut statistics = Statistics::new(config.stats_interval);
     loop {
         let mut storage = MaybeUninit::uninit();
-        let attached = load(&mut storage, config, &layout, &sensors)?.attach()?;
+        let attached = load(&mut storage, config, &layout, sensors.evidence())?.attach()?;
         info!(
             "scx_gamer schedules {} CPUs; stop it with Ctrl-C or `systemctl stop scx_gamer`",
             layout.places().len()
@@ -65,17 +68,15 @@ pub fn run(config: &Config) -> Result<()> {
     }
 }
 
-/// Loads the scheduler, passes the verifier on every program, and detaches again: what each
-/// program and each detector takes, by number of verified instructions.
+/// Loads the scheduler for a machine of this layout, passes the verifier on every program, and
+/// takes it out again: what each program took, by number of verified instructions.
 ///
 /// # Errors
 /// If the scheduler cannot be loaded here.
-pub fn verify(config: &Config) -> Result<Vec<(String, u32)>> {
+pub fn verify(config: &Config, layout: &Layout) -> Result<Vec<(String, u32)>> {
     preflight::check()?;
-    let layout = read_layout()?;
-    let sensors = Sensors::start(config, &layout)?;
     let mut storage = MaybeUninit::uninit();
-    Ok(load(&mut storage, config, &layout, &sensors)?.verified_instructions())
+    Ok(load(&mut storage, config, layout, &Evidence::create()?)?.verified_instructions())
 }
 
 /// libbpf writes pages about what it skips and tries; they are for `--verbose`, what they lead to
@@ -95,9 +96,9 @@ fn load<'storage>(
     storage: &'storage mut crate::scheduler::Storage,
     config: &Config,
     layout: &Layout,
-    sensors: &Sensors,
+    evidence: &Evidence,
 ) -> Result<Loaded<'storage>> {
-    Opened::open(storage, &config.libbpf)?.load(config, layout, sensors.evidence())
+    Opened::open(storage, &config.libbpf)?.load(config, layout, evidence)
 }
 
 /// Serves events until the scheduler ends (false) or the daemon is told to stop (true).

@@ -56,7 +56,10 @@ impl Layout {
 
     /// Describes a machine by its last-level caches, each with its node and its online CPUs, and by
     /// the number of CPU ids that its kernel can ever use.
-    fn new<Cpus>(
+    ///
+    /// # Errors
+    /// If it has more CPUs or caches than there is room for.
+    pub fn new<Cpus>(
         caches: impl Iterator<Item = (usize, Cpus)>,
         id_count: usize,
     ) -> Result<Self, TopologyError>

@@ -10,17 +10,25 @@ mod guest;
 mod support;
 
 use std::env;
+use std::fmt::Write as _;
 use std::io::{Write, stderr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vmtest::failure::Failure;
 use vmtest::guest::{GuestCommand, Vm};
 use vmtest::kernel::Kernel;
-use vmtest::machine::{Clock, Machine};
+use vmtest::machine::{Clock, Machine, Shape};
 use vmtest::qmp::Input;
 
-/// Guest tests that need someone outside; each has its own host test.
+/// Guest tests that need something from outside (events, a machine of a certain shape, a certain
+/// kernel); each has its own host test.
 const OUTSIDE: &str = "guest::outside::";
+const TOPOLOGY: &str = "guest::topology::";
+const MALFORMED_BTF: &str = "guest::malformed_btf::";
+/// A kernel on which no scheduler loads.
+const MALFORMED_BTF_KERNEL: &str = "7.2.12+deb13-amd64";
+/// Host time for the tests of one boot.
+const LIMIT: Duration = Duration::from_secs(1800);
 
 #[test]
 fn on_6_18() {
@@ -30,6 +38,37 @@ fn on_6_18() {
 #[test]
 fn on_newest_7() {
     all_guest_tests("7");
+}
+
+#[test]
+fn other_packages_and_smt_on_6_18() {
+    package_tests("6.18");
+}
+
+#[test]
+fn other_packages_and_smt_on_newest_7() {
+    package_tests("7");
+}
+
+#[test]
+fn two_caches_on_6_18() {
+    topology_test("6.18 2 LLCs", Shape::new(Some(4), 2, None, 1, 1));
+}
+
+#[test]
+fn two_nodes_on_6_18() {
+    topology_test("6.18 2 nodes", Shape::new(Some(4), 2, None, 1, 2));
+}
+
+#[test]
+fn malformed_btf_is_named_on_a_kernel_that_has_it() {
+    let command = this_program(&[MALFORMED_BTF]);
+    passes(
+        MALFORMED_BTF_KERNEL,
+        "malformed BTF",
+        Shape::flat(2),
+        &command,
+    );
 }
 
 #[test]
@@ -80,22 +119,69 @@ fn limit_ends_the_vm_and_says_so() {
     }
 }
 
-/// Runs every ignored test of this program in one boot. Counted time, so that a bound in the
-/// guest's clock means the same on a busy host.
+/// Runs every ignored test of this program that needs nothing from outside in one boot, and
+/// compares what the verifier counted.
 fn all_guest_tests(kernel: &str) {
+    let skipped = [OUTSIDE, TOPOLOGY, MALFORMED_BTF];
+    let command = this_program(&skipped.map(|name| ["--skip", name]).concat());
+    let output = passes(kernel, kernel, Shape::flat(2), &command);
+    support::verifier_counts::check(kernel, &output);
+}
+
+/// Runs the tests of the other packages that need a guest (with four CPUs), then this one's for a
+/// machine of that shape.
+fn package_tests(kernel: &str) {
+    let mut script = String::from("set -e\n");
+    for name in ["guest_input", "guest_game", "guest_waittrace"] {
+        let program = support::built_test(name);
+        let _ = writeln!(
+            script,
+            "'{}' --ignored --test-threads=1 --nocapture",
+            program.display()
+        );
+    }
+    script += &format!(
+        "exec '{}' --ignored --test-threads=1 --nocapture {TOPOLOGY}",
+        env::current_exe().unwrap().display()
+    );
+    let command = GuestCommand::new(["sh", "-c", &script]);
+    let command = command.env(guest::topology::LLCS, "1").unwrap();
+    passes(
+        kernel,
+        &format!("{kernel} 4 CPUs"),
+        Shape::new(Some(4), 1, None, 2, 1),
+        &command,
+    );
+}
+
+fn topology_test(name: &str, shape: vmtest::failure::Result<Shape>) {
+    let command = this_program(&[TOPOLOGY]);
+    let command = command.env(guest::topology::LLCS, "2").unwrap();
+    passes("6.18", name, shape, &command);
+}
+
+/// Boots in counted time, so that a bound in the guest's clock means the same on a busy host; fails
+/// if the command does; its output.
+fn passes(
+    kernel: &str,
+    name: &str,
+    shape: vmtest::failure::Result<Shape>,
+    command: &GuestCommand,
+) -> String {
     let machine = Machine {
         clock: Clock::Counted,
-        limit: Duration::from_secs(1800),
+        shape: shape.unwrap(),
+        limit: LIMIT,
         ..Machine::default()
     };
-    let command = this_program(&["--skip", OUTSIDE]);
-    let outcome = boot(kernel, &machine, &command)
-        .finish(&mut show_as(kernel))
+    let outcome = boot(kernel, &machine, command)
+        .finish(&mut show_as(name))
         .unwrap();
     assert_eq!(
         outcome.code, 0,
-        "guest tests failed on {kernel}; their output is above"
+        "guest tests failed on {name}; their output is above"
     );
+    outcome.output
 }
 
 fn this_program(more: &[&str]) -> GuestCommand {
@@ -109,15 +195,18 @@ fn boot(kernel: &str, machine: &Machine, command: &GuestCommand) -> Vm {
     Vm::boot(&kernel, machine, command).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// Shows guest output at once (not captured by the test runner), each line marked with its VM.
+/// Shows guest output at once (not captured by the test runner), each line marked with its VM and
+/// the host's seconds since the boot.
 fn show_as(name: &str) -> impl FnMut(&[u8]) {
     let name = name.to_owned();
     let mut line = Vec::new();
+    let begin = Instant::now();
     move |chunk| {
         for byte in chunk {
             line.push(*byte);
             if *byte == b'\n' {
-                let _ = write!(stderr(), "[{name}] {}", String::from_utf8_lossy(&line));
+                let text = String::from_utf8_lossy(&line);
+                let _ = write!(stderr(), "[{name} {:3}s] {text}", begin.elapsed().as_secs());
                 line.clear();
             }
         }

@@ -2,8 +2,15 @@
 //! `#[ignore = "runs inside the VM"]` and begins with [`require_vm`]. A new file needs its `mod`
 //! line here and nothing else.
 
+mod bad_input;
 mod environment;
+mod life;
+mod load;
+pub(crate) mod malformed_btf;
 pub(crate) mod outside;
+mod signals;
+pub(crate) mod topology;
+pub(crate) mod verifier;
 
 use std::path::Path;
 

@@ -1,8 +1,13 @@
 //! What tests on both sides share: the built programs, bounded waits, children that never outlive
 //! their test.
 
+pub(crate) mod daemon;
+pub(crate) mod game;
+pub(crate) mod verifier_counts;
+
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +29,33 @@ pub(crate) fn built(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// Path of another package's test program, newest build, beside this test
+/// (`target/debug/deps/NAME-HASH`).
+pub(crate) fn built_test(name: &str) -> PathBuf {
+    let exe = env::current_exe().unwrap();
+    let dir = exe.parent().unwrap();
+    let is_it = |path: &Path| {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let hash = file
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix('-'));
+        hash.is_some_and(|hash| hash.chars().all(|c| c.is_ascii_hexdigit()))
+    };
+    let entries = fs::read_dir(dir)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path());
+    entries
+        .filter(|path| is_it(path))
+        .max_by_key(|path| fs::metadata(path).and_then(|data| data.modified()).ok())
+        .unwrap_or_else(|| {
+            panic!(
+                "{name} is not built in {}; run: cargo test --workspace --no-run",
+                dir.display()
+            )
+        })
 }
 
 /// Waits until `condition` holds, at most for `limit` of this side's clock; whether it did.
@@ -57,6 +89,11 @@ impl Running {
     /// The process id.
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.0.id()).unwrap())
+    }
+
+    /// Sends `signal`.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
     }
 
     /// Sends `signal` and waits at most `limit` for the end.

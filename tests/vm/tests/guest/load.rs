@@ -1,0 +1,142 @@
+//! Goal: under load nothing is ejected and nobody starves, CPUs may come and go, and a person can
+//! watch. Method: gamesim with its background loads beside the daemon.
+
+use std::fs::{self, File};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use gamesim::comparison::CompareReport;
+use nix::sys::signal::Signal;
+use waittrace::WaitReport;
+
+use super::require_vm;
+use crate::support::daemon::{Daemon, enable_seq, enabled};
+use crate::support::game::{Game, gamesim_run, read_report};
+use crate::support::{built, start, wait_for};
+
+/// Longest wait of a runnable task of the normal and the idle class.
+const WAIT_MAX_US: u64 = 2_000_000;
+/// Within this time of a CPU's coming or going the scheduler is attached again.
+const BACK: Duration = Duration::from_secs(5);
+/// For programs that end by themselves.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+#[test]
+#[ignore = "runs inside the VM"]
+fn stress_of_30_s_starves_nobody() {
+    require_vm();
+    let mut daemon = Daemon::start(&[]);
+    let cpus = daemon.metrics().cpus;
+    let hogs = 4 * cpus;
+    let load = format!(
+        "--load=hogs={hogs}:nice19,hogs={hogs}:idle,compile={cpus},affinity={cpus},fifo=80"
+    );
+    let waits = "/run/waittrace_test.json";
+    let game = gamesim_run(30, &["--steam-app-id=42", &load]);
+    let mut traced = Command::new(built("waittrace"));
+    traced.args(["--json", "--out", waits, "--"]).args(&game);
+    let status = start(&mut traced).wait(PATIENCE).expect("ends in time");
+    assert!(status.success(), "{status}: {}", daemon.log());
+    daemon.assert_in_charge();
+
+    let played = read_report();
+    println!(
+        "{} frames, {:.1} fps",
+        played.frames.count, played.frames.fps
+    );
+    for load in &played.background {
+        println!("{}: {} loops, {} jobs", load.spec, load.loops, load.jobs);
+        assert!(load.loops + load.jobs > 0, "{} did nothing", load.spec);
+    }
+    let report: WaitReport = serde_json::from_slice(&fs::read(waits).unwrap()).unwrap();
+    for (class, waits) in [("normal", &report.normal), ("idle", &report.idle)] {
+        let longest = waits.longest().expect("there were waits");
+        println!(
+            "{class}: {} waits, p50 {} us, p99 {} us, longest {} us: {longest:?}",
+            waits.waits, waits.p50_us, waits.p99_us, longest.wait_us
+        );
+        assert!(longest.wait_us < WAIT_MAX_US, "{longest:?}");
+    }
+    let metrics = daemon.metrics();
+    println!(
+        "longest wait by the daemon {:.0} us",
+        metrics.wait_max_ever_us
+    );
+    assert_eq!(metrics.missing_contexts, 0);
+}
+
+#[test]
+#[ignore = "runs inside the VM"]
+fn scheduler_is_back_after_a_cpu_went_and_came() {
+    require_vm();
+    let mut daemon = Daemon::start(&[]);
+    let _game = Game::start(600, &["--steam-app-id=42", "--load=hogs=4"]);
+    let playing = daemon.wait_for_metrics(BACK, |now| now.game_pid != 0);
+    assert!(playing.is_some(), "{}", daemon.log());
+    for (state, cpus) in [("0", 1), ("1", 2)] {
+        let attached = enable_seq();
+        let before = Instant::now();
+        fs::write("/sys/devices/system/cpu/cpu1/online", state).unwrap();
+        let switched = before.elapsed();
+        let back = wait_for(BACK, || enabled() && enable_seq() > attached);
+        println!(
+            "cpu1 online={state}: switched after {} ms, attached again after {} ms",
+            switched.as_millis(),
+            before.elapsed().as_millis()
+        );
+        assert!(back, "{}", daemon.log());
+        let metrics = daemon.metrics();
+        assert_eq!(metrics.cpus, cpus);
+        assert!(metrics.game_pid != 0, "the game is remembered");
+    }
+    assert_eq!(daemon.metrics().restarts, 2);
+    daemon.assert_in_charge();
+}
+
+#[test]
+#[ignore = "runs inside the VM"]
+fn monitor_prints_changing_numbers_while_a_game_runs() {
+    require_vm();
+    let mut daemon = Daemon::start(&[]);
+    let lines = "/run/monitor_test.txt";
+    let mut monitor = Command::new(built("scx_gamer"));
+    monitor.args(["--monitor", "1"]);
+    let mut monitor = start(monitor.stdout(File::create(lines).unwrap()));
+    let report = Game::start(5, &["--steam-app-id=42", "--load=hogs=2"]).report(PATIENCE);
+    let status = monitor.stop(Signal::SIGINT, Duration::from_secs(10));
+    assert_eq!(status.and_then(|status| status.code()), Some(0));
+    let text = fs::read_to_string(lines).unwrap();
+    println!("{} frames\n{text}", report.frames.count);
+    assert!(text.contains("game: gamesim"), "the game is named");
+    let is_row = |line: &&str| {
+        let mode = line.split_whitespace().next().unwrap_or_default();
+        mode == "light" || mode == "busy" || mode.contains('/')
+    };
+    let mut rows: Vec<&str> = text.lines().filter(is_row).collect();
+    assert!(rows.len() >= 4, "a row each second");
+    rows.sort_unstable();
+    rows.dedup();
+    assert!(rows.len() >= 4, "the numbers stand still");
+    daemon.assert_in_charge();
+}
+
+#[test]
+#[ignore = "runs inside the VM"]
+fn both_schedulers_play_under_load() {
+    require_vm();
+    let file = "/run/compare_test.json";
+    let mut compare = Command::new(built("gamesim"));
+    compare.args(["compare", "--rounds=1", "--seconds=4", "--reference"]);
+    compare.args(["--load=hogs=4", "--steam-app-id=42", "--json", file]);
+    compare.arg("--with").arg(built("scx_gamer"));
+    let status = start(&mut compare).wait(PATIENCE).expect("ends in time");
+    assert!(status.success(), "{status}");
+    let report: CompareReport = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    assert!(report.scheduler.starts_with("scx_gamer"));
+    assert_eq!(report.cells.len(), 2);
+    for cell in &report.cells {
+        let played = cell.report.as_ref();
+        let frames = played.map_or(0, |played| played.frames.count);
+        assert!(frames > 0 && cell.error.is_none(), "{cell:?}");
+    }
+}

@@ -1,0 +1,16 @@
+//! Goal: a kernel whose BTF keeps every scheduler from loading is named as the cause. Method: the
+//! daemon on such a kernel.
+
+use std::process::Command;
+
+use super::bad_input::assert_refused;
+use super::require_vm;
+use crate::support::built;
+
+#[test]
+#[ignore = "runs inside the VM"]
+fn malformed_btf_is_named() {
+    require_vm();
+    let output = Command::new(built("scx_gamer")).output().unwrap();
+    assert_refused(&output, 3, &["BTF is malformed", "boot another"]);
+}

@@ -1,0 +1,85 @@
+//! Goal: every program of every BPF object passes this kernel's verifier, and what that takes is
+//! known. Method: load each object in each way it may be loaded; the host compares the printed
+//! counts with the ones on file.
+
+use std::collections::BTreeSet;
+
+use libbpf_rs::query::ProgInfoIter;
+use scx_gamer::cli::Cli;
+use scx_gamer::config::Config;
+use scx_gamer::daemon;
+use scx_gamer::detect::evidence::Evidence;
+use scx_gamer::detect::hook::HookKind;
+use scx_gamer::detect::input::{InputDetector, InputOptions, RingLayout};
+use scx_gamer::detect::input_reader::{InputReaderDetector, ReaderHook};
+use scx_gamer::detect::process::ProcessEvents;
+use scx_gamer::events::CpuNode;
+use scx_gamer::topology::Layout;
+use scx_utils::Topology;
+
+use super::require_vm;
+
+/// Begins each line with the count of one program: `MARK PRESET/PROGRAM INSTRUCTIONS`.
+pub(crate) const MARK: &str = "verified";
+
+#[test]
+#[ignore = "runs inside the VM"]
+fn every_program_passes_the_verifier() {
+    require_vm();
+    let cli = <Cli as clap::Parser>::parse_from(["scx_gamer"]);
+    let config = Config::from_cli(&cli).unwrap();
+    let one = Layout::of(&Topology::new().unwrap()).unwrap();
+    assert_eq!(one.llc_count(), 1);
+    let two = Layout::new([(0, 0..1), (1, 1..2)].into_iter(), 2).unwrap();
+    for (preset, layout) in [("one_llc", one), ("two_llcs", two)] {
+        for (program, insns) in daemon::verify(&config, &layout).unwrap() {
+            report(preset, &program, insns);
+        }
+    }
+    let evidence = Evidence::create().unwrap();
+    let cpus = [CpuNode { cpu: 0, node: 0 }, CpuNode { cpu: 1, node: 0 }];
+    for &hook in HookKind::BY_COST {
+        for layout in [RingLayout::Many, RingLayout::Single] {
+            let options = InputOptions {
+                hooks: &[hook],
+                layouts: &[layout],
+                ..InputOptions::default()
+            };
+            let preset = format!("input_{layout}").replace(' ', "_");
+            report_new(&preset, || {
+                InputDetector::load(&evidence, &cpus, &options).unwrap()
+            });
+        }
+    }
+    report_new("process", || ProcessEvents::load().unwrap());
+    report_new("reader", || {
+        InputReaderDetector::load(&evidence, ReaderHook::Evdev).unwrap()
+    });
+}
+
+/// Loads an object and reports the programs that came with it, under the names that the kernel
+/// keeps (15 bytes).
+fn report_new<T>(preset: &str, load: impl FnOnce() -> T) {
+    let before: BTreeSet<u32> = ProgInfoIter::default().map(|info| info.id).collect();
+    let loaded = load();
+    let new = ProgInfoIter::default().filter(|info| !before.contains(&info.id));
+    let mut programs: Vec<_> = new
+        .map(|info| {
+            (
+                info.name.to_string_lossy().into_owned(),
+                info.verified_insns,
+            )
+        })
+        .collect();
+    drop(loaded);
+    programs.sort();
+    assert!(!programs.is_empty(), "{preset} has no program");
+    for (program, insns) in programs {
+        report(preset, &program, insns);
+    }
+}
+
+fn report(preset: &str, program: &str, insns: u32) {
+    assert!(insns > 0, "{preset}/{program} was not counted");
+    println!("{MARK} {preset}/{program} {insns}");
+}
