@@ -172,8 +172,8 @@ impl Vm {
         }
         self.booted_again = true;
         let console = self.console();
-        let last = console.lines().last().unwrap_or("without a word");
-        eprintln!("vm: the guest died before its command started ({last}); booting once more");
+        let why = last_words(&console);
+        eprintln!("vm: the guest died before its command started ({why}); booting once more");
         self.process = Process::start(&self.emulator, &self.args, &self.files)?;
         Ok(true)
     }
@@ -205,6 +205,13 @@ fn text_of(path: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// The line of a console that names a panic, or else the last one.
+fn last_words(console: &str) -> &str {
+    let mut lines = console.lines().rev();
+    let panic = lines.find(|line| line.contains("Kernel panic"));
+    panic.or(console.lines().last()).unwrap_or("without a word")
+}
+
 /// What `init.sh` says before it powers off because something is missing: the next boot would too.
 const GAVE_UP: &str = "vm: giving up: ";
 
@@ -234,7 +241,7 @@ mod tests {
     use std::path::Path;
     use std::process::ExitStatus;
 
-    use super::{GuestCommand, Outcome, Vm, died_early, parse_result};
+    use super::{GuestCommand, Outcome, Vm, died_early, last_words, parse_result};
     use crate::emulator::Emulator;
     use crate::failure::Result;
     use crate::kernel::Kernel;
@@ -275,6 +282,14 @@ mod tests {
         assert!(!died_early(code(0), "", "vm: giving up: no 9p root\n"));
         assert!(!died_early(code(1), "", ""), "QEMU refused its arguments");
         assert!(!died_early(None, "", ""), "the limit ended it");
+    }
+
+    #[test]
+    fn the_panic_is_shown_rather_than_what_follows_it() {
+        let console = "a\nKernel panic - not syncing: x\nKernel Offset: 0\n";
+        assert_eq!(last_words(console), "Kernel panic - not syncing: x");
+        assert_eq!(last_words("a\nb\n"), "b");
+        assert_eq!(last_words(""), "without a word");
     }
 
     #[test]
