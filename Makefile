@@ -32,9 +32,10 @@ test: deps ## run everything: format, lints, unit, policy, CLI and VM tests
 	$(CARGO) fmt --all --check
 	@echo '== lints'
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@# With the tests at once: their libraries' features differ from those of `make build`.
 	@echo '== build'
-	$(CARGO) build --locked --workspace
-	@echo '== kernels for the VM'
+	$(CARGO) build --locked --workspace --all-targets
+	@echo '== kernels and emulator for the VM'
 	target/debug/vmrun fetch 6.18 7
 	@echo '== tests (the VM tests take some minutes; lines of a guest begin with [its name])'
 	$(CARGO) test --locked --workspace

@@ -1,89 +1,28 @@
 //! A running VM: boots it with one command, passes the output on as it comes, and ends with a typed
 //! result. However it ends, the emulator and its private directory are gone afterwards.
 
-use std::env;
-use std::fmt::Write as _;
 use std::fs;
-use std::io::{ErrorKind, Read};
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
+pub use crate::command::GuestCommand;
+use crate::emulator::Emulator;
 use crate::failure::{Failure, Result};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
+use crate::process::Process;
 use crate::qemu::{self, Accel, Files};
 use crate::qmp::Qmp;
+use crate::slots::Slots;
+use crate::workdir::WorkDir;
 use crate::{image, interrupt};
 
-/// How often a waiting loop looks for a signal or the limit.
-const LOOK: Duration = Duration::from_millis(100);
 /// Console lines that a failure shows.
 const CONSOLE_LINES: usize = 40;
-
-/// What to run in the guest, as root, with a clean environment.
-#[derive(Clone, Debug)]
-pub struct GuestCommand {
-    argv: Vec<String>,
-    env: Vec<(String, String)>,
-    dir: PathBuf,
-}
-
-impl GuestCommand {
-    /// A program (found by the guest's PATH) with its arguments, in the caller's directory where
-    /// the guest can see it, otherwise in `/`.
-    pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
-        Self {
-            argv: argv.into_iter().map(Into::into).collect(),
-            env: Vec::new(),
-            dir: env::current_dir().unwrap_or_else(|_| "/".into()),
-        }
-    }
-
-    /// Adds an environment variable.
-    ///
-    /// # Errors
-    /// The name is not one that a shell can set.
-    pub fn env(mut self, name: &str, value: &str) -> Result<Self> {
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if name.is_empty()
-            || name.starts_with(|c: char| c.is_ascii_digit())
-            || !name.chars().all(word)
-        {
-            return Err(Failure::Usage(format!(
-                "{name:?} is not a name for a variable"
-            )));
-        }
-        self.env.push((name.into(), value.into()));
-        Ok(self)
-    }
-
-    /// The shell script that becomes the command.
-    pub(crate) fn script(&self) -> String {
-        let mut script = String::new();
-        for (name, value) in &self.env {
-            let _ = writeln!(script, "export {name}={}", quoted(value));
-        }
-        let dir = quoted(&self.dir.to_string_lossy());
-        let _ = writeln!(script, "cd {dir} 2>/dev/null || cd /");
-        script += "exec";
-        for arg in &self.argv {
-            let _ = write!(script, " {}", quoted(arg));
-        }
-        script.push('\n');
-        script
-    }
-}
-
-/// One word for a shell, whatever is in it.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
 
 /// What a finished command left.
 #[derive(Debug)]
@@ -96,29 +35,42 @@ pub struct Outcome {
 
 /// A VM that runs its command. Dropping it ends it.
 pub struct Vm {
-    // Order matters: the emulator ends before its directory goes.
-    qemu: Emulator,
-    chunks: Receiver<Vec<u8>>,
+    // Order matters: the emulator ends before its directory goes, and others start after both.
+    process: Process,
+    emulator: Emulator,
+    args: Vec<String>,
+    booted_again: bool,
     output: Vec<u8>,
     files: Files,
     nonce: String,
     deadline: Instant,
     limit: Duration,
-    _dir: tempfile::TempDir,
+    _dir: WorkDir,
+    _slots: Slots,
 }
 
 impl Vm {
-    /// Boots `kernel` on `machine` and starts `command` there. Returns as soon as the emulator runs.
+    /// Boots `kernel` on `machine` and starts `command` there. Waits until other VMs leave enough of
+    /// the host's CPUs free (so a thread that keeps one VM must not boot a second), and returns as
+    /// soon as the emulator runs. A guest that dies before its command has started is booted once
+    /// more.
     ///
     /// # Errors
     /// Something that the guest needs is not here, or QEMU cannot be started.
     pub fn boot(kernel: &Kernel, machine: &Machine, command: &GuestCommand) -> Result<Self> {
+        Self::boot_on(Emulator::find()?, kernel, machine, command)
+    }
+
+    fn boot_on(
+        emulator: Emulator,
+        kernel: &Kernel,
+        machine: &Machine,
+        command: &GuestCommand,
+    ) -> Result<Self> {
         qemu::check_tools(machine)?;
         interrupt::watch();
-        let dir = tempfile::Builder::new()
-            .prefix("scx_gamer_vm.")
-            .tempdir()
-            .context("private directory of the VM")?;
+        let accel = Accel::for_clock(machine.clock, &emulator);
+        let dir = WorkDir::new()?;
         let files = Files::below(dir.path());
         let nonce = fs::read_to_string("/proc/sys/kernel/random/uuid").context("random number")?;
         let nonce = nonce.trim().to_owned();
@@ -126,31 +78,20 @@ impl Vm {
             &files.initrd,
             &image::build(kernel, machine, command, &nonce)?,
         )?;
-        let accel = Accel::for_clock(machine.clock);
-        let messages = fs::File::create(&files.messages)
-            .map_err(|error| Failure::at(&files.messages, error))?;
-        // setpriv: the emulator must not outlive us even if we are killed.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", &qemu::program()])
-            .args(qemu::args(kernel, machine, accel, &files))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(messages)
-            .process_group(0)
-            .spawn()
-            .context("starting QEMU by setpriv")?;
-        let mut qemu = Emulator(child);
-        let chunks = read_chunks(qemu.0.stdout.take())?;
-        let deadline = Instant::now() + machine.limit;
+        let args = qemu::args(kernel, machine, accel, &files);
+        let slots = Slots::take(accel, machine.shape.cpus())?;
         Ok(Self {
-            qemu,
-            chunks,
+            process: Process::start(&emulator, &args, &files)?,
+            emulator,
+            args,
+            booted_again: false,
             output: Vec::new(),
             files,
             nonce,
-            deadline,
+            deadline: Instant::now() + machine.limit,
             limit: machine.limit,
             _dir: dir,
+            _slots: slots,
         })
     }
 
@@ -182,10 +123,9 @@ impl Vm {
     /// The VM ended without a result, the limit passed, or a signal arrived.
     pub fn finish(mut self, sink: &mut dyn FnMut(&[u8])) -> Result<Outcome> {
         while self.pump(sink)? {}
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let _ = wait_bounded(&mut self.qemu.0, left)?;
-        let result = fs::read_to_string(&self.files.result).unwrap_or_default();
-        match parse_result(&result, &self.nonce) {
+        let left = self.left();
+        let _ = self.process.wait(left)?;
+        match parse_result(&text_of(&self.files.result), &self.nonce) {
             Some(code) => {
                 let output = String::from_utf8_lossy(&self.output).into_owned();
                 Ok(Outcome { code, output })
@@ -197,12 +137,13 @@ impl Vm {
     /// Takes one piece of output; false when there will be no more.
     fn pump(&mut self, sink: &mut dyn FnMut(&[u8])) -> Result<bool> {
         loop {
-            match self.chunks.recv_timeout(LOOK) {
+            match self.process.chunk() {
                 Ok(chunk) => {
                     sink(&chunk);
                     self.output.extend_from_slice(&chunk);
                     return Ok(true);
                 }
+                Err(RecvTimeoutError::Disconnected) if self.boot_again()? => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(false),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -219,6 +160,28 @@ impl Vm {
         }
     }
 
+    /// Boots a second time, and never a third, if the guest died before its command started: an
+    /// emulated kernel sometimes does. False if the end was any other.
+    fn boot_again(&mut self) -> Result<bool> {
+        let left = self.left();
+        let status = self.process.wait(left)?;
+        let result = text_of(&self.files.result);
+        let console = text_of(&self.files.console);
+        if self.booted_again || !died_early(status, &result, &console) {
+            return Ok(false);
+        }
+        self.booted_again = true;
+        let console = self.console();
+        let why = last_words(&console);
+        eprintln!("vm: the guest died before its command started ({why}); booting once more");
+        self.process = Process::start(&self.emulator, &self.args, &self.files)?;
+        Ok(true)
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     fn no_result(&self) -> Failure {
         Failure::NoResult {
             console: self.console(),
@@ -227,9 +190,7 @@ impl Vm {
 
     /// The last lines of what QEMU and the guest's kernel said.
     fn console(&self) -> String {
-        let read = |path| fs::read(path).map(|b| String::from_utf8_lossy(&b).into_owned());
-        let text = read(&self.files.messages).unwrap_or_default()
-            + &read(&self.files.console).unwrap_or_default();
+        let text = text_of(&self.files.messages) + &text_of(&self.files.console);
         let lines: Vec<&str> = text
             .lines()
             .map(str::trim_end)
@@ -239,41 +200,32 @@ impl Vm {
     }
 }
 
-/// The emulator's process; ends with its owner.
-struct Emulator(Child);
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn text_of(path: &Path) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Reads a pipe in a thread of its own, so that the caller can wait with a limit.
-fn read_chunks(pipe: Option<impl Read + Send + 'static>) -> Result<Receiver<Vec<u8>>> {
-    let mut pipe = pipe.ok_or_else(|| anyhow!("QEMU has no output pipe"))?;
-    let (sender, receiver) = channel();
-    thread::Builder::new()
-        .name("vm-output".into())
-        .spawn(move || {
-            let mut buffer = vec![0; 1 << 16];
-            loop {
-                match pipe.read(&mut buffer) {
-                    Ok(0) => break,
-                    Ok(count) if sender.send(buffer[..count].to_vec()).is_err() => break,
-                    Ok(_) => {}
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(_) => break,
-                }
-            }
-        })
-        .context("thread for the guest's output")?;
-    Ok(receiver)
+/// The line of a console that names a panic, or else the last one.
+fn last_words(console: &str) -> &str {
+    let mut lines = console.lines().rev();
+    let panic = lines.find(|line| line.contains("Kernel panic"));
+    panic.or(console.lines().last()).unwrap_or("without a word")
 }
 
-/// The exit code in the result channel: exactly one line of this run.
+/// What `init.sh` says before it powers off because something is missing: the next boot would too.
+const GAVE_UP: &str = "vm: giving up: ";
+
+/// Whether the machine stopped (and QEMU did not refuse to run) before the first line of the result
+/// said that the command starts.
+fn died_early(status: Option<ExitStatus>, result: &str, console: &str) -> bool {
+    let stopped = status.is_some_and(|status| status.code().is_none_or(|code| code == 0));
+    stopped && result.is_empty() && !console.contains(GAVE_UP)
+}
+
+/// The exit code in the result channel: exactly the two lines of this run.
 fn parse_result(text: &str, nonce: &str) -> Option<u8> {
-    let line = text.strip_suffix('\n')?;
+    let end = text.strip_prefix(&format!("started {nonce}\n"))?;
+    let line = end.strip_suffix('\n')?;
     line.strip_prefix("exit ")?
         .strip_prefix(nonce)?
         .strip_prefix(' ')?
@@ -281,31 +233,25 @@ fn parse_result(text: &str, nonce: &str) -> Option<u8> {
         .ok()
 }
 
-/// Waits for a child for at most `limit`, then ends it; `None` means that it had to.
-pub(crate) fn wait_bounded(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
-    let deadline = Instant::now() + limit;
-    loop {
-        if let Some(status) = child.try_wait().context("waiting for QEMU")? {
-            return Ok(Some(status));
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || interrupt::arrived() {
-            child.kill().context("ending QEMU")?;
-            child.wait().context("waiting for QEMU")?;
-            return Ok(None);
-        }
-        thread::park_timeout(left.min(LOOK / 5));
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{GuestCommand, parse_result};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::path::Path;
+    use std::process::ExitStatus;
+
+    use super::{GuestCommand, Outcome, Vm, died_early, last_words, parse_result};
+    use crate::emulator::Emulator;
+    use crate::failure::Result;
+    use crate::kernel::Kernel;
+    use crate::machine::{Clock, Machine};
 
     #[test]
-    fn only_the_exact_line_of_this_run_is_a_result() {
-        assert_eq!(parse_result("exit n-1 0\n", "n-1"), Some(0));
-        assert_eq!(parse_result("exit n-1 255\n", "n-1"), Some(255));
+    fn only_the_exact_lines_of_this_run_are_a_result() {
+        let started = |line: &str| format!("started n-1\n{line}");
+        assert_eq!(parse_result(&started("exit n-1 0\n"), "n-1"), Some(0));
+        assert_eq!(parse_result(&started("exit n-1 255\n"), "n-1"), Some(255));
         for fake in [
             "",
             "exit n-1 0",
@@ -318,28 +264,107 @@ mod tests {
             "hello\nexit n-1 0\n",
             "exit n-1  0\n",
         ] {
-            assert_eq!(parse_result(fake, "n-1"), None, "{fake:?}");
+            assert_eq!(parse_result(&started(fake), "n-1"), None, "{fake:?}");
         }
+        assert_eq!(parse_result("exit n-1 0\n", "n-1"), None);
+        assert_eq!(parse_result("started n-2\nexit n-1 0\n", "n-1"), None);
     }
 
     #[test]
-    fn arguments_reach_the_command_as_they_are() {
-        let command = GuestCommand::new(["echo", "it's $HOME; \"x\"\n"])
-            .env("A", "b c")
-            .unwrap();
-        let script = command.script();
-        assert!(script.starts_with("export A='b c'\ncd '"), "{script}");
+    fn only_a_machine_that_stopped_before_the_command_died_early() {
+        let code = |code: i32| Some(ExitStatus::from_raw(code << 8));
+        assert!(died_early(code(0), "", "Kernel panic - not syncing"));
         assert!(
-            script.ends_with("exec 'echo' 'it'\\''s $HOME; \"x\"\n'\n"),
-            "{script}"
+            died_early(Some(ExitStatus::from_raw(11)), "", ""),
+            "QEMU itself crashed"
         );
+        assert!(!died_early(code(0), "started n-1\n", ""));
+        assert!(!died_early(code(0), "", "vm: giving up: no 9p root\n"));
+        assert!(!died_early(code(1), "", ""), "QEMU refused its arguments");
+        assert!(!died_early(None, "", ""), "the limit ended it");
     }
 
     #[test]
-    fn names_that_a_shell_cannot_set_are_refused() {
-        for name in ["", "1A", "A B", "A;reboot"] {
-            let error = GuestCommand::new(["x"]).env(name, "").unwrap_err();
-            assert_eq!(error.exit_code(), 2, "{name}");
+    fn the_panic_is_shown_rather_than_what_follows_it() {
+        let console = "a\nKernel panic - not syncing: x\nKernel Offset: 0\n";
+        assert_eq!(last_words(console), "Kernel panic - not syncing: x");
+        assert_eq!(last_words("a\nb\n"), "b");
+        assert_eq!(last_words(""), "without a word");
+    }
+
+    #[test]
+    fn what_init_says_when_it_gives_up_is_what_is_looked_for() {
+        assert!(include_str!("guest_scripts/init.sh").contains(super::GAVE_UP));
+    }
+
+    /// A kernel directory with nothing but what the harness reads from one.
+    fn pretended_kernel(dir: &Path) -> Kernel {
+        fs::write(dir.join("config"), "").unwrap();
+        fs::write(dir.join("modules.dep"), "").unwrap();
+        let modules = "virtio_pci virtio_console 9pnet_virtio 9p overlay";
+        let modules: Vec<String> = modules
+            .split(' ')
+            .chain(Machine::MODULES)
+            .map(|name| format!("kernel/{name}.ko\n"))
+            .collect();
+        fs::write(dir.join("modules.builtin"), modules.concat()).unwrap();
+        Kernel {
+            release: "6.18".into(),
+            image: dir.join("vmlinuz"),
+            modules: dir.into(),
+            config: dir.join("config"),
         }
+    }
+
+    /// Runs on a pretended emulator; returns how often that was started, too. Its script has `$boot`
+    /// (the number of the boot), `$nonce` and `$result`.
+    fn run_on(script: &str) -> (Result<Outcome>, usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("qemu");
+        let head = format!(
+            "#!/bin/sh\necho boot >>'{0}/boots'\nboot=$(wc -l <'{0}/boots')\n\
+             for word; do case $word in *id=result,path=*) result=${{word##*path=}} ;; esac; done\n\
+             nonce=$(sed -n 's/^NONCE=//p' \"${{result%/*}}/initrd\")\n",
+            dir.path().display()
+        );
+        fs::write(&program, head + script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let machine = Machine {
+            clock: Clock::Counted,
+            ..Machine::default()
+        };
+        let kernel = pretended_kernel(dir.path());
+        let command = GuestCommand::new(["true"]);
+        let vm = Vm::boot_on(Emulator::at(program), &kernel, &machine, &command).unwrap();
+        let outcome = vm.finish(&mut |_| ());
+        let boots = fs::read_to_string(dir.path().join("boots")).unwrap();
+        (outcome, boots.lines().count())
+    }
+
+    const FINE: &str = "echo out; printf 'started %s\\nexit %s 3\\n' $nonce $nonce >$result\n";
+
+    #[test]
+    fn a_guest_that_dies_before_its_command_is_booted_once_more() {
+        let (outcome, boots) = run_on(&format!("[ $boot = 2 ] || exit 0\n{FINE}"));
+        let outcome = outcome.unwrap();
+        assert_eq!((outcome.code, outcome.output.as_str()), (3, "out\n"));
+        assert_eq!(boots, 2);
+    }
+
+    #[test]
+    fn a_guest_that_always_dies_is_booted_twice_and_no_more() {
+        let (outcome, boots) = run_on("exit 0\n");
+        assert_eq!(outcome.unwrap_err().exit_code(), 97);
+        assert_eq!(boots, 2);
+    }
+
+    #[test]
+    fn a_command_that_had_started_is_never_run_again() {
+        let (outcome, boots) = run_on("printf 'started %s\\n' $nonce >$result\n");
+        assert_eq!(outcome.unwrap_err().exit_code(), 97);
+        assert_eq!(boots, 1);
+        let (outcome, boots) = run_on("exit 1\n");
+        assert_eq!(outcome.unwrap_err().exit_code(), 97);
+        assert_eq!(boots, 1);
     }
 }

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::command::GuestCommand;
 use crate::failure::{Failure, Result};
-use crate::guest::GuestCommand;
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::modules::{ModuleTree, read_module};

@@ -1,12 +1,12 @@
 //! Which kernel to boot: a cached one, a fetched one, a path, or the running one.
 
 use std::cmp::Ordering;
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::apt::apt_is_here;
 use crate::failure::{Failure, Result};
-use crate::fetch;
+use crate::{cache, fetch};
 
 /// Releases whose BTF gives the implicit-argument kfuncs malformed prototypes, so that no sched_ext
 /// scheduler loads. Never chosen as "the newest"; still bootable by their exact name.
@@ -41,11 +41,11 @@ impl Kernel {
             return Self::at_path(Path::new(word));
         }
         check_word(word)?;
-        let cache = cache_dir()?;
+        let cache = cache::dir("kernels")?;
         if let Some(release) = newest_cached(&cache, word) {
             return Self::in_dir(&release, &cache.join(&release));
         }
-        if !fetch::apt_is_here() {
+        if !apt_is_here() {
             let kernel = Self::running().map_err(|error| {
                 Failure::Missing(format!(
                     "kernel {word} is not cached, there is no apt to fetch it, and {error}"
@@ -67,7 +67,7 @@ impl Kernel {
     /// As [`Kernel::ensure`], and all that apt may refuse.
     pub fn fetch(word: &str) -> Result<Self> {
         check_word(word)?;
-        Self::fetch_into(&cache_dir()?, word, true)
+        Self::fetch_into(&cache::dir("kernels")?, word, true)
     }
 
     fn fetch_into(cache: &Path, word: &str, update: bool) -> Result<Self> {
@@ -172,24 +172,6 @@ fn check_word(word: &str) -> Result<()> {
     )))
 }
 
-/// `$SCX_GAMER_CACHE/kernels`, by default below the user's cache directory.
-fn cache_dir() -> Result<PathBuf> {
-    let set = |name: &str| {
-        env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
-    let base = set("SCX_GAMER_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("scx_gamer")))
-        .or_else(|| set("HOME").map(|dir| dir.join(".cache/scx_gamer")));
-    let base = base.ok_or_else(|| {
-        Failure::Missing("no HOME; set SCX_GAMER_CACHE to a directory for kernels".into())
-    })?;
-    let dir = base.join("kernels");
-    fs::create_dir_all(&dir).map_err(|error| Failure::at(&dir, error))?;
-    dir.canonicalize().map_err(|error| Failure::at(&dir, error))
-}
-
 /// The newest release in the cache that `word` means. A directory there has its final name only
 /// when it is complete.
 pub(crate) fn newest_cached(cache: &Path, word: &str) -> Option<String> {
@@ -224,7 +206,7 @@ fn matches(release: &str, word: &str) -> bool {
 
 /// Orders releases by the numbers of the version, then by those of the build (`7.3` comes before
 /// `7.3.4+deb13`, whatever the names of their flavours hold).
-fn compare(a: &str, b: &str) -> Ordering {
+pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     let numbers = |text: &str| -> Vec<u64> {
         text.split(|c: char| !c.is_ascii_digit())
             .filter_map(|n| n.parse().ok())

@@ -12,9 +12,14 @@
 //! ```
 //!
 //! Nothing on this machine changes: the guest sees the root file system read-only with a tmpfs on
-//! top, kernels live in a cache outside the source tree, and the private directory of a running VM
+//! top, kernels and QEMU live in a cache outside the source tree, and the private directory of a running VM
 //! is removed however the run ends.
 
+mod apt;
+mod backports;
+mod cache;
+pub mod command;
+pub mod emulator;
 pub mod failure;
 pub mod fetch;
 pub mod guest;
@@ -23,5 +28,8 @@ mod interrupt;
 pub mod kernel;
 pub mod machine;
 pub mod modules;
+mod process;
 pub mod qemu;
 pub mod qmp;
+mod slots;
+mod workdir;

@@ -9,17 +9,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::emulator::Emulator;
 use crate::failure::{Failure, Result};
-use crate::guest::wait_bounded;
 use crate::kernel::Kernel;
 use crate::machine::{Clock, Machine};
+use crate::process::wait_bounded;
 
-/// The emulator. `QEMU` in the environment names another one.
-pub(crate) fn program() -> String {
-    std::env::var("QEMU").unwrap_or_else(|_| "qemu-system-x86_64".into())
-}
-
-/// Says what to install if the emulator, the tool that binds it to us, or the guest's init (which is
+/// Says what to install if the tool that binds the emulator to us or the guest's init (which is
 /// this machine's own) is not here.
 pub(crate) fn check_tools(machine: &Machine) -> Result<()> {
     if machine.systemd && !Path::new(SYSTEMD).exists() {
@@ -28,15 +24,10 @@ pub(crate) fn check_tools(machine: &Machine) -> Result<()> {
         )));
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    for (tool, package) in [
-        (program().as_str(), "qemu-system-x86"),
-        ("setpriv", "util-linux"),
-    ] {
-        if !std::env::split_paths(&path).any(|dir| dir.join(tool).is_file()) {
-            return Err(Failure::Missing(format!(
-                "no {tool} here; install {package} (or run: make deps)"
-            )));
-        }
+    if !std::env::split_paths(&path).any(|dir| dir.join("setpriv").is_file()) {
+        return Err(Failure::Missing(
+            "no setpriv here; install util-linux (or run: make deps)".into(),
+        ));
     }
     Ok(())
 }
@@ -55,12 +46,12 @@ pub enum Accel {
 }
 
 impl Accel {
-    /// The best way to run with `clock` on this machine.
+    /// The best way to run `emulator` with `clock` on this machine.
     #[must_use]
-    pub fn for_clock(clock: Clock) -> Self {
+    pub fn for_clock(clock: Clock, emulator: &Emulator) -> Self {
         match clock {
             Clock::Counted => Self::Counted,
-            Clock::Parallel if kvm_works() => Self::Kvm,
+            Clock::Parallel if kvm_works(emulator) => Self::Kvm,
             Clock::Parallel => Self::Parallel,
         }
     }
@@ -190,7 +181,7 @@ fn kernel_args(machine: &Machine) -> String {
 
 /// Whether a guest really runs under KVM here: an openable `/dev/kvm` may still not work. Found out
 /// once per process, by booting a sector that ends the machine with a known code.
-pub fn kvm_works() -> bool {
+fn kvm_works(emulator: &Emulator) -> bool {
     static VERDICT: OnceLock<bool> = OnceLock::new();
     *VERDICT.get_or_init(|| {
         let openable = OpenOptions::new()
@@ -198,7 +189,7 @@ pub fn kvm_works() -> bool {
             .write(true)
             .open("/dev/kvm")
             .is_ok();
-        openable && probe_kvm().unwrap_or(false)
+        openable && probe_kvm(emulator).unwrap_or(false)
     })
 }
 
@@ -207,7 +198,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(4);
 /// isa-debug-exit makes QEMU end with twice the written value plus one.
 const PROBE_EXIT: i32 = 0x2a * 2 + 1;
 
-fn probe_kvm() -> Result<bool> {
+fn probe_kvm(emulator: &Emulator) -> Result<bool> {
     let dir = tempfile::tempdir().context("directory for the KVM probe")?;
     let disk = dir.path().join("disk");
     let mut sector = [0_u8; 512];
@@ -215,7 +206,9 @@ fn probe_kvm() -> Result<bool> {
     sector[..7].copy_from_slice(&[0xba, 0xf4, 0x00, 0xb0, 0x2a, 0xee, 0xf4]);
     sector[510..].copy_from_slice(&[0x55, 0xaa]);
     fs::write(&disk, sector).map_err(|error| Failure::at(&disk, error))?;
-    let mut child = Command::new(program())
+    let mut child = Command::new(emulator.program())
+        .args(emulator.args())
+        .envs(emulator.env())
         .args([
             "-accel", "kvm", "-cpu", "host", "-m", "64M", "-display", "none", "-nic", "none",
         ])
@@ -230,7 +223,7 @@ fn probe_kvm() -> Result<bool> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .with_context(program)?;
+        .context("starting QEMU")?;
     let status = wait_bounded(&mut child, PROBE_LIMIT)?;
     Ok(status.and_then(|status| status.code()) == Some(PROBE_EXIT))
 }
@@ -246,6 +239,7 @@ mod tests {
     use std::path::Path;
 
     use super::{Accel, Files, args};
+    use crate::emulator::Emulator;
     use crate::kernel::Kernel;
     use crate::machine::{Clock, Machine};
 
@@ -267,7 +261,10 @@ mod tests {
 
     #[test]
     fn counted_time_is_never_kvm() {
-        assert_eq!(Accel::for_clock(Clock::Counted), Accel::Counted);
+        assert_eq!(
+            Accel::for_clock(Clock::Counted, &Emulator::at("qemu")),
+            Accel::Counted
+        );
         let line = line(&Machine::default(), Accel::Counted);
         assert!(
             line.contains("-accel tcg -icount shift=0,sleep=off -cpu max,la57=off"),

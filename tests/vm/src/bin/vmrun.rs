@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use vmtest::emulator::Emulator;
 use vmtest::failure::{Failure, Result};
 use vmtest::guest::{GuestCommand, Vm};
 use vmtest::kernel::Kernel;
@@ -24,7 +25,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Put kernels into the cache ($SCX_GAMER_CACHE, or scx_gamer in the user's cache directory).
+    /// Put kernels, and a newer QEMU where the installed one is too old, into the cache
+    /// ($SCX_GAMER_CACHE, or scx_gamer in the user's cache directory).
     Fetch {
         /// Ask the archive for a newer one even if the cache has one that fits.
         #[arg(long)]
@@ -129,6 +131,7 @@ fn shared_dir(dir: PathBuf) -> Result<PathBuf> {
 }
 
 fn fetch(kernels: &[String], update: bool) -> Result<u8> {
+    Emulator::find()?;
     for word in kernels {
         let kernel = if update {
             Kernel::fetch(word)?

@@ -3,7 +3,7 @@
 # there, and hands over to run.sh (directly, or as a unit under systemd).
 B=/bin/busybox
 give_up() {
-	echo "vm: $*" >/dev/console
+	echo "vm: giving up: $*" >/dev/console
 	$B poweroff -f
 }
 

@@ -1,5 +1,5 @@
-# Runs the command with a clean environment, sends its output and then its exit code to the host,
-# and powers off. Output and result have a channel each, so that no output is taken for a result.
+# Tells the host that the command starts, runs it with a clean environment, sends its output and
+# then its exit code to the host, and powers off. Output and result have a channel each, so that no output is taken for a result.
 V=/run/scx_gamer_vm
 B=$V/busybox
 . $V/settings
@@ -8,6 +8,8 @@ B=$V/busybox
 $B mkfifo $V/output
 $B cat $V/output >$OUTPUT &
 relay=$!
+# From here on a machine that dies is not booted again.
+echo "started $NONCE" >$RESULT
 $B env -i HOME=/root TERM=dumb \
 	PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 	/bin/sh $V/command >$V/output 2>&1 </dev/null
