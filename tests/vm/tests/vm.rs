@@ -172,6 +172,8 @@ fn passes(
         clock: Clock::Counted,
         shape: shape.unwrap(),
         limit: LIMIT,
+        // A kernel that warns or hangs says so, and ends the test.
+        append: "loglevel=5 hung_task_panic=1".to_owned(),
         ..Machine::default()
     };
     let outcome = boot(kernel, &machine, command)
