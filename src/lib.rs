@@ -18,6 +18,7 @@ pub mod intf;
 pub mod logging;
 pub mod monitor;
 pub mod policy;
+pub mod privileges;
 pub mod scheduler;
 pub mod skel;
 pub mod stats;

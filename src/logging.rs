@@ -10,6 +10,9 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::sys::stat::fstat;
 use simplelog::{ColorChoice, ConfigBuilder, TermLogger, TerminalMode, WriteLogger};
 
+/// Where `scx_utils` lists kernel features of which this scheduler uses none.
+const NOISE: &str = "scx_utils::compat";
+
 /// Starts logging; call first. `verbose` is how often `-v` was given. A second call changes nothing.
 pub fn init(verbose: u8) {
     let level = level_of(verbose);
@@ -19,12 +22,12 @@ pub fn init(verbose: u8) {
     } else if stderr().is_terminal() {
         TermLogger::init(
             level,
-            line_format(),
+            line_format(level),
             TerminalMode::Stderr,
             ColorChoice::Auto,
         )
     } else {
-        WriteLogger::init(level, line_format(), stderr())
+        WriteLogger::init(level, line_format(level), stderr())
     };
     if outcome.is_err() {
         log::debug!("logging was started before");
@@ -40,13 +43,17 @@ fn level_of(verbose: u8) -> LevelFilter {
 }
 
 /// `[INFO] message`
-fn line_format() -> simplelog::Config {
-    ConfigBuilder::new()
+fn line_format(level: LevelFilter) -> simplelog::Config {
+    let mut builder = ConfigBuilder::new();
+    builder
         .set_time_level(LevelFilter::Off)
         .set_thread_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
-        .set_location_level(LevelFilter::Off)
-        .build()
+        .set_location_level(LevelFilter::Off);
+    if level < LevelFilter::Debug {
+        builder.add_filter_ignore_str(NOISE);
+    }
+    builder.build()
 }
 
 /// Whether standard error is the stream that systemd connected to the journal: the variable is

@@ -6,10 +6,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use scx_gamer::detect::game::live::LiveProcesses;
-use scx_gamer::detect::game::snapshot::{ProcessSource, Unread};
+use scx_gamer::detect::game::snapshot::{ProcessSnapshot, ProcessSource, Unread};
 use scx_gamer::detect::game::{GameError, GameFinder, GameOptions};
 
 /// Ends with the test.
@@ -28,6 +28,24 @@ fn sleeper() -> Command {
     command
 }
 
+/// What is seen of a child once it is out of its exec: within, it has no environment yet. (The
+/// kernel reports the exec when it has one.)
+fn see(child: &Running) -> ProcessSnapshot {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let seen = LiveProcesses
+            .snapshot(child.0.id())
+            .expect("our own child is readable");
+        if seen.marks.steam_app.is_some() && !seen.cmdline.is_empty() {
+            return seen;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "the marks are never seen: {seen:?}"
+        );
+    }
+}
+
 #[test]
 fn a_real_process_is_seen_with_its_marks_and_its_program() {
     let child = Running(
@@ -36,9 +54,7 @@ fn a_real_process_is_seen_with_its_marks_and_its_program() {
             .spawn()
             .expect("sleep starts"),
     );
-    let seen = LiveProcesses
-        .snapshot(child.0.id())
-        .expect("our own child is readable");
+    let seen = see(&child);
     assert_eq!(seen.marks.steam_app.as_deref(), Some("480"));
     assert!(seen.exe.is_some_and(|exe| exe.ends_with("/sleep")));
     assert_eq!(seen.cmdline, ["sleep", "100"]);
@@ -57,9 +73,7 @@ fn bytes_that_are_no_text_are_read() {
         .env("SteamAppId", "480")
         .spawn();
     let child = Running(child.expect("sleep starts"));
-    let seen = LiveProcesses
-        .snapshot(child.0.id())
-        .expect("our own child is readable");
+    let seen = see(&child);
     assert_eq!(seen.marks.steam_app.as_deref(), Some("480"));
 }
 
@@ -67,7 +81,7 @@ fn bytes_that_are_no_text_are_read() {
 fn a_process_that_has_ended_is_gone_also_before_it_is_reaped() {
     let mut child = Command::new("true").spawn().expect("true starts");
     let pid = child.id();
-    let deadline = Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while LiveProcesses.identity(pid).is_some() {
         assert!(Instant::now() < deadline, "a zombie counts as alive");
         std::thread::yield_now();

@@ -17,12 +17,10 @@
 
 char _license[] SEC("license") = "GPL";
 
-/* 16 bytes an event with its header: a second of 8,000 execs and ends. */
-#define PROCESS_RING_BYTES (256 * 1024)
-
+/* The daemon sets the size; an event takes 16 bytes with its header. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, PROCESS_RING_BYTES);
+	__uint(max_entries, 4096);
 } process_events SEC(".maps");
 
 struct {

@@ -13,7 +13,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use log::{info, warn};
+use log::{debug, info, warn};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use scx_utils::Topology;
@@ -23,6 +23,7 @@ use self::statistics::Statistics;
 use self::stop::StopSignal;
 use crate::config::Config;
 use crate::detect::evidence::Evidence;
+use crate::privileges;
 use crate::scheduler::{Attached, Loaded, Opened, preflight};
 use crate::topology::Layout;
 
@@ -42,7 +43,9 @@ enum Source {
 /// # Errors
 /// If the scheduler cannot run here ([`crate::error::Error`]), or was ended by an error.
 pub fn run(config: &Config) -> Result<()> {
+    quieten_libbpf();
     preflight::check()?;
+    privileges::drop_unneeded()?;
     let stop = StopSignal::install()?;
     let mut layout = read_layout()?;
     let mut sensors = Sensors::start(config, &layout)?;
@@ -74,6 +77,14 @@ pub fn verify(config: &Config, layout: &Layout) -> Result<Vec<(String, u32)>> {
     preflight::check()?;
     let mut storage = MaybeUninit::uninit();
     Ok(load(&mut storage, config, layout, &Evidence::create()?)?.verified_instructions())
+}
+
+/// libbpf writes pages about what it skips and tries; they are for `--verbose`, what they lead to
+/// is reported by whoever asked.
+fn quieten_libbpf() {
+    libbpf_rs::set_print(Some((libbpf_rs::PrintLevel::Debug, |_, text| {
+        debug!("{}", text.trim_end());
+    })));
 }
 
 fn read_layout() -> Result<Layout> {

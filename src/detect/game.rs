@@ -9,6 +9,7 @@
 //! A game is found about 100 ms after its exec. It stays the answer until it ends, or until another
 //! process has clearly led for some seconds, so that the answer does not flap.
 
+mod answer;
 pub mod arrivals;
 pub mod candidates;
 pub mod classify;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+pub use answer::{GameCounters, GameError, GameInfo, GameOptions};
 use arrivals::Arrivals;
 use candidates::{Candidate, Candidates};
 use classify::Verdict;
@@ -35,68 +37,6 @@ const LOOKS_PER_CALL: usize = 128;
 const ANCESTORS_MAX: usize = 16;
 /// Confidence of a game the user has named.
 const CONFIDENCE_NAMED: u8 = 100;
-
-/// What the user may ask of the finder.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct GameOptions {
-    /// `--game-pid`: this process is the game as long as it lives.
-    pub game_pid: Option<u32>,
-    /// No process events here: look through `/proc` every [`POLL_PERIOD`].
-    pub polling: bool,
-}
-
-/// The process given by `--game-pid` cannot be the game.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GameError {
-    /// There is no such process.
-    #[error(
-        "--game-pid {pid}: there is no such process; look up the game's id with `pgrep -f NAME`"
-    )]
-    NoSuchProcess {
-        /// As given.
-        pid: u32,
-    },
-    /// The id is that of one thread.
-    #[error("--game-pid {pid}: this is a thread of the process {tgid}; use --game-pid {tgid}")]
-    IsThread {
-        /// As given.
-        pid: u32,
-        /// The process it belongs to.
-        tgid: u32,
-    },
-}
-
-/// The game.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GameInfo {
-    /// Process id, never 0.
-    pub pid: u32,
-    /// When it was started, in ticks since boot: tells it from a later process with the same id.
-    pub start_ticks: u64,
-    /// Program name, printable and short.
-    pub name: String,
-    /// 50..=100.
-    pub confidence: u8,
-    /// Why, in a few words.
-    pub evidence: String,
-    /// Since when it is the answer.
-    pub since: Instant,
-}
-
-/// Counts for the statistics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GameCounters {
-    /// Processes looked at in `/proc`.
-    pub look_cnt: u64,
-    /// Entries of `/proc` that the kernel did not let us read.
-    pub refused_cnt: u64,
-    /// Processes which ended before or while they were looked at.
-    pub gone_cnt: u64,
-    /// Looks through all of `/proc`.
-    pub rescan_cnt: u64,
-    /// Candidates dropped because there were too many.
-    pub evicted_cnt: u64,
-}
 
 /// Finds the game and publishes it.
 pub struct GameFinder<S> {
@@ -272,11 +212,7 @@ impl<S: ProcessSource> GameFinder<S> {
         self.named
             .take_if(|named| !is_same(source, named.pid, named.start_ticks));
         for pid in self.candidates.pids() {
-            let start_ticks = self
-                .candidates
-                .get(pid)
-                .map(|candidate| candidate.start_ticks);
-            if start_ticks.is_some_and(|ticks| !is_same(&self.source, pid, ticks)) {
+            if !self.is_candidate_alive(pid) {
                 self.candidates.remove(pid);
             }
         }
@@ -287,6 +223,10 @@ impl<S: ProcessSource> GameFinder<S> {
         self.counters.look_cnt += 1;
         match self.source.snapshot(pid) {
             Ok(process) => self.judge(&process, now),
+            // A leader that has left its threads behind has nothing to read any more, and lives.
+            Err(Unread::Gone) if self.is_candidate_alive(pid) => {
+                self.candidates.skip_look(pid, now);
+            }
             Err(Unread::Gone) => {
                 self.counters.gone_cnt += 1;
                 self.candidates.remove(pid);
@@ -296,6 +236,12 @@ impl<S: ProcessSource> GameFinder<S> {
                 self.candidates.skip_look(pid, now);
             }
         }
+    }
+
+    fn is_candidate_alive(&self, pid: u32) -> bool {
+        self.candidates
+            .get(pid)
+            .is_some_and(|candidate| is_same(&self.source, pid, candidate.start_ticks))
     }
 
     fn judge(&mut self, process: &ProcessSnapshot, now: Instant) {

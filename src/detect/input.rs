@@ -70,6 +70,15 @@ pub struct InputTotals {
 }
 
 impl InputTotals {
+    /// Totals of `event_cnt` events by `DEVICE_*`, of which `dropped_cnt` found their ring full.
+    #[must_use]
+    pub fn new(event_cnt: [u64; DeviceClass::ALL.len()], dropped_cnt: u64) -> Self {
+        Self {
+            event_cnt,
+            dropped_cnt,
+        }
+    }
+
     /// Events of one class.
     #[must_use]
     pub fn of_class(&self, class: DeviceClass) -> u64 {

@@ -18,6 +18,9 @@ use crate::skel::process::ProcessSkelBuilder;
 /// The hooks in use, as they are called in messages.
 const HOOK: &str = "tp_btf/sched_process_exec and tp_btf/sched_process_exit";
 
+/// 4,096 events: two seconds of 1,000 execs a second that nobody reads.
+const RING_BYTES: u32 = 64 * 1024;
+
 /// What happened to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessEvent {
@@ -75,14 +78,27 @@ impl ProcessEvents {
     /// # Errors
     /// If this kernel or these rights do not allow it; the daemon goes on without.
     pub fn load() -> Result<Self, Unavailable> {
-        Self::attach().map_err(|reason| Unavailable { reason })
+        Self::load_with_ring(RING_BYTES)
     }
 
-    fn attach() -> Result<Self> {
+    /// [`Self::load`] with room for `ring_bytes` / 16 events: a power of two, at least a page.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with_ring(ring_bytes: u32) -> Result<Self, Unavailable> {
+        Self::attach(ring_bytes).map_err(|reason| Unavailable { reason })
+    }
+
+    fn attach(ring_bytes: u32) -> Result<Self> {
         let mut storage = MaybeUninit::uninit();
-        let skel = ProcessSkelBuilder::default()
+        let mut skel = ProcessSkelBuilder::default()
             .open(&mut storage)
-            .context("cannot open the process detector")?
+            .context("cannot open the process detector")?;
+        skel.maps
+            .process_events
+            .set_max_entries(ring_bytes)
+            .context("cannot size the ring buffer of process events")?;
+        let skel = skel
             .load()
             .context("the kernel refuses the process detector (BTF and root rights are needed)")?;
         let drops = MapHandle::try_from(&skel.maps.process_drops)?;
@@ -188,5 +204,20 @@ mod tests {
         );
         assert_eq!(ProcessEvent::parse(&record(7, 9)), None);
         assert_eq!(ProcessEvent::parse(&[1, 2, 3]), None);
+    }
+
+    #[test]
+    fn a_missing_detector_says_in_one_line_why_and_what_is_done_instead() {
+        let reason = anyhow::anyhow!("no BTF").context("cannot attach");
+        let missing = Unavailable { reason };
+        assert_eq!(
+            missing.to_string(),
+            "process events are not available, so the game is looked for in /proc every 2 s \
+             instead: cannot attach: no BTF"
+        );
+        assert_eq!(
+            missing.state().to_string(),
+            "unavailable: cannot attach: no BTF"
+        );
     }
 }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::detect::DetectorState;
+use crate::detect::input::InputTotals;
 
 /// A snapshot `age` after the scheduler was attached at `attached_at`: each CPU's counters are
 /// `count`.
@@ -21,10 +22,6 @@ pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snaps
         wait_max_ns: 5_000_000,
         wait_hist: std::array::from_fn(|bucket| if bucket == 20 { count } else { 0 }),
     };
-    let input = intf::input_counters {
-        event_cnt: [count; DEVICE_CLASS_CNT],
-        ..Default::default()
-    };
     Snapshot {
         taken_at: attached_at + age,
         attached_at,
@@ -35,7 +32,7 @@ pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snaps
             load_pct: 40,
             busy: false,
         }],
-        input: vec![input; 2],
+        input: InputTotals::new([2 * count; DEVICE_CLASS_CNT], 0),
         drained_cnt: [count; DEVICE_CLASS_CNT],
         queue_dropped_cnt: 0,
         game: Some(Game {
@@ -150,13 +147,7 @@ fn restart_counts_from_the_new_attach() {
     let before = snapshot(start, 10 * SECOND, 1_000);
     // Attached again a second ago; its counters have already overtaken the old ones.
     let mut after = snapshot(start + 11 * SECOND, SECOND, 2_000);
-    after.input = vec![
-        intf::input_counters {
-            event_cnt: [1_001; 4],
-            ..Default::default()
-        };
-        2
-    ];
+    after.input = InputTotals::new([2_002; DEVICE_CLASS_CNT], 0);
     after.programs[0].id = 2;
     let metrics = Metrics::between(&before, &after);
     assert_eq!(metrics.interval_s, 1.0);
@@ -185,7 +176,7 @@ fn empty_interval_and_no_cpus_give_finite_numbers() {
     let same = snapshot(start, SECOND, 100);
     let mut bare = same.clone();
     bare.cpu_stats.clear();
-    bare.input.clear();
+    bare.input = InputTotals::default();
     bare.online_cpu_cnt = 0;
     for metrics in [
         Metrics::between(&same, &same),

@@ -1,20 +1,18 @@
 //! The machine's CPUs, caches and nodes, in the shape that the BPF side needs.
 
-use scx_utils::Topology;
+use scx_utils::{NR_CPU_IDS, Topology};
 use thiserror::Error;
 
 use crate::intf::{MAX_CPUS, MAX_LLCS};
 
 /// Why a machine cannot be described to the scheduler.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum TopologyError {
     /// More CPU ids than the scheduler has room for.
-    #[error(
-        "this machine has CPU ids up to {highest}, scx_gamer supports {MAX_CPUS} CPUs: please report it"
-    )]
+    #[error("this machine has {count} CPU ids, scx_gamer supports {MAX_CPUS}: please report it")]
     TooManyCpus {
-        /// The highest CPU id.
-        highest: usize,
+        /// Number of CPU ids.
+        count: usize,
     },
     /// More last-level caches than the scheduler has room for.
     #[error(
@@ -42,6 +40,7 @@ pub struct CpuPlace {
 pub struct Layout {
     places: Vec<CpuPlace>,
     llc_count: u16,
+    cpu_id_count: u32,
 }
 
 impl Layout {
@@ -51,26 +50,36 @@ impl Layout {
     /// If it has more CPUs or caches than there is room for.
     pub fn of(topology: &Topology) -> Result<Self, TopologyError> {
         let caches = topology.all_llcs.values();
-        Self::new(caches.map(|cache| (cache.node_id, cache.all_cpus.keys().copied())))
+        let caches = caches.map(|cache| (cache.node_id, cache.all_cpus.keys().copied()));
+        Self::new(caches, *NR_CPU_IDS)
     }
 
-    /// Describes a machine by its last-level caches, each with its node and its CPUs.
+    /// Describes a machine by its last-level caches, each with its node and its online CPUs, and by
+    /// the number of CPU ids that its kernel can ever use.
     ///
     /// # Errors
     /// If it has more CPUs or caches than there is room for.
-    pub fn new<Cpus>(caches: impl Iterator<Item = (usize, Cpus)>) -> Result<Self, TopologyError>
+    pub fn new<Cpus>(
+        caches: impl Iterator<Item = (usize, Cpus)>,
+        id_count: usize,
+    ) -> Result<Self, TopologyError>
     where
         Cpus: Iterator<Item = usize>,
     {
+        let too_many = TopologyError::TooManyCpus { count: id_count };
+        let cpu_id_count = u32::try_from(id_count)
+            .ok()
+            .filter(|&count| count <= MAX_CPUS)
+            .ok_or_else(|| too_many.clone())?;
         let mut places = Vec::new();
         let mut count = 0;
         for (llc, (node, cpus)) in (0u16..).zip(caches) {
             count = usize::from(llc) + 1;
-            for highest in cpus {
-                let cpu = u16::try_from(highest)
+            for cpu in cpus {
+                let cpu = u16::try_from(cpu)
                     .ok()
-                    .filter(|&cpu| u32::from(cpu) < MAX_CPUS)
-                    .ok_or(TopologyError::TooManyCpus { highest })?;
+                    .filter(|&cpu| u32::from(cpu) < cpu_id_count)
+                    .ok_or_else(|| too_many.clone())?;
                 let node = u16::try_from(node).unwrap_or(0);
                 places.push(CpuPlace { cpu, llc, node });
             }
@@ -82,6 +91,7 @@ impl Layout {
         Ok(Self {
             places,
             llc_count: llc_count.max(1),
+            cpu_id_count,
         })
     }
 
@@ -97,14 +107,10 @@ impl Layout {
         self.llc_count
     }
 
-    /// Highest CPU id plus one.
+    /// Number of CPU ids that can ever be used, offline CPUs included.
     #[must_use]
     pub fn cpu_id_count(&self) -> u32 {
-        self.places
-            .iter()
-            .map(|place| u32::from(place.cpu) + 1)
-            .max()
-            .unwrap_or(1)
+        self.cpu_id_count
     }
 }
 
@@ -112,16 +118,17 @@ impl Layout {
 mod tests {
     use super::*;
 
-    fn layout(caches: &[(usize, &[usize])]) -> Result<Layout, TopologyError> {
+    fn layout(caches: &[(usize, &[usize])], ids: usize) -> Result<Layout, TopologyError> {
         let caches = caches.iter();
-        Layout::new(caches.map(|&(node, cpus)| (node, cpus.iter().copied())))
+        let caches = caches.map(|&(node, cpus)| (node, cpus.iter().copied()));
+        Layout::new(caches, ids)
     }
 
     #[test]
     fn cpus_of_one_cache_stand_together() {
-        let layout = layout(&[(0, &[0, 1, 4, 5]), (1, &[2, 3, 6, 7])]).expect("fits");
+        let layout = layout(&[(0, &[0, 1, 4, 5]), (1, &[2, 3, 6, 7])], 16).expect("fits");
         assert_eq!(layout.llc_count(), 2);
-        assert_eq!(layout.cpu_id_count(), 8);
+        assert_eq!(layout.cpu_id_count(), 16);
         let places = layout.places().iter();
         let places: Vec<_> = places
             .map(|place| (place.cpu, place.llc, place.node))
@@ -132,18 +139,21 @@ mod tests {
 
     #[test]
     fn a_machine_without_caches_has_one_queue() {
-        assert_eq!(layout(&[]).expect("fits").llc_count(), 1);
+        assert_eq!(layout(&[], 1).expect("fits").llc_count(), 1);
     }
 
     #[test]
     fn more_caches_or_cpus_than_supported_are_refused_with_their_number() {
         let caches = vec![(0, &[0][..]); MAX_LLCS as usize + 1];
         let count = caches.len();
-        assert_eq!(layout(&caches), Err(TopologyError::TooManyLlcs { count }));
-        let highest = MAX_CPUS as usize;
         assert_eq!(
-            layout(&[(0, &[highest])]),
-            Err(TopologyError::TooManyCpus { highest })
+            layout(&caches, 1),
+            Err(TopologyError::TooManyLlcs { count })
+        );
+        let count = MAX_CPUS as usize + 1;
+        assert_eq!(
+            layout(&[(0, &[0])], count),
+            Err(TopologyError::TooManyCpus { count })
         );
     }
 }

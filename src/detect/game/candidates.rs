@@ -110,10 +110,7 @@ impl Candidates {
             return;
         };
         candidate.update(process, claim, now);
-        candidate.plan_next_look(now);
-        if candidate.claim.is_none() && candidate.next_look.is_none() {
-            self.by_pid.remove(&process.pid);
-        }
+        self.skip_look(process.pid, now);
     }
 
     fn insert(
@@ -154,10 +151,14 @@ impl Candidates {
         self.by_pid.insert(candidate.pid, candidate);
     }
 
-    /// Puts off a look that could not be had.
+    /// Plans the next look, whether or not this one has shown anything.
     pub fn skip_look(&mut self, pid: u32, now: Instant) {
-        if let Some(candidate) = self.by_pid.get_mut(&pid) {
-            candidate.plan_next_look(now);
+        let Some(candidate) = self.by_pid.get_mut(&pid) else {
+            return;
+        };
+        candidate.plan_next_look(now);
+        if candidate.claim.is_none() && candidate.next_look.is_none() {
+            self.by_pid.remove(&pid);
         }
     }
 
