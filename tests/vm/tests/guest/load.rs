@@ -67,6 +67,10 @@ fn stress_of_30_s_starves_nobody() {
     assert_eq!(metrics.missing_contexts, 0);
 }
 
+/// The only test that takes a CPU away, and not just after a daemon has ended: 6.18 deadlocks when a
+/// CPU goes offline while a task storage map is freed (`bpf_map_free_deferred` waits for an RCU tasks
+/// trace grace period with migration disabled, that one for the end of the hotplug operation, and
+/// this for the pinned worker).
 #[test]
 #[ignore = "runs inside the VM"]
 fn scheduler_is_back_after_a_cpu_went_and_came() {
