@@ -83,6 +83,14 @@ impl Daemon {
         fs::read_to_string(LOG).unwrap_or_default()
     }
 
+    /// Waits until the log has this text; the time it took.
+    pub(crate) fn wait_for_log(&self, text: &str) -> Duration {
+        let start = Instant::now();
+        let there = wait_for(PATIENCE, || self.log().contains(text));
+        assert!(there, "no {text:?} in {}", self.log());
+        start.elapsed()
+    }
+
     /// Its statistics since the scheduler was attached.
     pub(crate) fn metrics(&self) -> Metrics {
         let mut client = None;
