@@ -12,6 +12,8 @@ mod support;
 use std::env;
 use std::fmt::Write as _;
 use std::io::{Write, stderr};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use vmtest::failure::Failure;
@@ -69,6 +71,21 @@ fn malformed_btf_is_named_on_a_kernel_that_has_it() {
         Shape::flat(2),
         &command,
     );
+}
+
+#[test]
+fn kernel_without_sched_ext_is_named() {
+    if Path::new("/sys/kernel/sched_ext").exists() {
+        eprintln!("skipped: this machine's own kernel has sched_ext");
+        return;
+    }
+    let output = Command::new(support::built("scx_gamer")).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    for part in ["no sched_ext", "CONFIG_SCHED_CLASS_EXT=y"] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]
@@ -172,6 +189,8 @@ fn passes(
         clock: Clock::Counted,
         shape: shape.unwrap(),
         limit: LIMIT,
+        // A kernel that warns or hangs says so, and ends the test.
+        append: "loglevel=5 hung_task_panic=1".to_owned(),
         ..Machine::default()
     };
     let outcome = boot(kernel, &machine, command)

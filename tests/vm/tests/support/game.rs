@@ -62,7 +62,9 @@ impl Game {
 /// A virtual mouse.
 pub(crate) fn mouse() -> VirtualDevice {
     let buttons: AttributeSet<KeyCode> = [KeyCode::BTN_LEFT].into_iter().collect();
-    let axes: AttributeSet<RelativeAxisCode> = [RelativeAxisCode::REL_X].into_iter().collect();
+    let axes: AttributeSet<RelativeAxisCode> = [RelativeAxisCode::REL_X, RelativeAxisCode::REL_Y]
+        .into_iter()
+        .collect();
     VirtualDevice::builder()
         .and_then(|device| device.name("test mouse").with_keys(&buttons))
         .and_then(|device| device.with_relative_axes(&axes))
