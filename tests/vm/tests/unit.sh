@@ -5,7 +5,8 @@ state=/sys/kernel/sched_ext/state
 
 fail() {
 	echo "FAILED: $*"
-	systemctl status --no-pager scx_gamer
+	systemctl status --no-pager --lines=0 scx_gamer
+	journalctl --unit=scx_gamer --no-pager --output=cat --lines=30
 	exit 1
 }
 
@@ -35,7 +36,8 @@ complaints=$(systemd-analyze verify $unit 2>&1 | grep scx_gamer | grep -v 'Resta
 
 systemctl daemon-reload
 systemctl start scx_gamer || fail "it does not start"
-until_true 60 attached || fail "it does not attach"
+until_true 60 settled
+attached || fail "it does not attach"
 systemctl status --no-pager --lines=0 scx_gamer
 grep -e CapBnd -e NoNewPrivs -e Seccomp: "/proc/$(property MainPID)/status"
 [ "$(stat -c '%a %U' /run/scx/root/stats)" = '660 root' ] || fail "the socket is open to others"
