@@ -73,7 +73,7 @@ pub struct Cli {
     )]
     pub input_window_us: u64,
 
-    /// CPU load from which on waiting threads are ordered by deadline, in per cent (1..=100)
+    /// CPU load in per cent (1..=100) from which on slices shrink as more threads wait
     #[arg(
         long,
         value_name = "PCT",

@@ -7,6 +7,7 @@ use std::process;
 
 use crate::config::ConfigError;
 use crate::detect::game::GameError;
+use crate::topology::TopologyError;
 
 /// What the process tells its parent. The systemd unit does not restart on the codes from 2 up:
 /// trying again would not help.
@@ -34,13 +35,15 @@ impl From<ExitCode> for process::ExitCode {
 }
 
 impl ExitCode {
-    /// The code for an error: that of the first [`Error`], [`ConfigError`] or [`GameError`] in its
-    /// chain.
+    /// The code for an error: that of the first [`Error`], [`ConfigError`], [`GameError`] or
+    /// [`TopologyError`] in its chain.
     pub fn of(error: &anyhow::Error) -> Self {
         error
             .chain()
             .find_map(|cause| {
                 let typed = cause.downcast_ref::<Error>().map(Error::exit_code);
+                let typed =
+                    typed.or_else(|| cause.is::<TopologyError>().then_some(Self::Unsupported));
                 let wrong_option = cause.is::<ConfigError>() || cause.is::<GameError>();
                 typed.or(wrong_option.then_some(Self::Usage))
             })

@@ -132,10 +132,10 @@ pub fn pick(input: &PickInput) -> Pick {
     }
 }
 
-/// Whether a foreign queue with this head deadline is served before one's own.
-pub fn steal_first(now_ns: u64, foreign_deadline_ns: u64) -> bool {
-    // SAFETY: pure arithmetic on its arguments, defined for every value.
-    unsafe { intf::policy_steal_first(now_ns, foreign_deadline_ns) }
+/// Whether a foreign queue with this head deadline is served before those at home.
+pub fn steal_first(home: &PickInput, now_ns: u64, foreign_deadline_ns: u64) -> bool {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    unsafe { intf::policy_steal_first(home, now_ns, foreign_deadline_ns) }
 }
 
 /// Whether an arrival takes the CPU of a running task at once.

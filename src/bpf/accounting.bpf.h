@@ -74,6 +74,7 @@ static __always_inline void publish_running(const struct task_ctx *tctx, s32 cpu
 	u32 boost = earned_boost(tctx);
 
 	cctx->span_ns = task_span_ns(tctx, now_ns, boost, is_in_window(boost));
+	cctx->span_at_ns = now_ns;
 	cctx->boost = boost;
 }
 

@@ -11,11 +11,11 @@
 /* include/linux/sched/prio.h: nice 0 is static priority 120. */
 #define STATIC_PRIO_NICE_0 120
 
+/* The same: below are real-time and deadline tasks, and who inherits their priority. */
+#define PRIO_NORMAL_MIN 100
+
 /* include/uapi/linux/sched.h */
-#define POLICY_SCHED_FIFO     1
-#define POLICY_SCHED_RR	      2
-#define POLICY_SCHED_BATCH    3
-#define POLICY_SCHED_IDLE     5
-#define POLICY_SCHED_DEADLINE 6
+#define POLICY_SCHED_BATCH 3
+#define POLICY_SCHED_IDLE  5
 
 #endif

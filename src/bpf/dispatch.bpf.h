@@ -2,8 +2,8 @@
 /*
  * Dispatch: what a CPU runs next. The earliest deadline among the task that just ran (if
  * it wants to go on), the CPU's own queue and the queue of its LLC; then other LLCs'
- * queues, those of the same NUMA node first. A foreign queue that is long overdue goes
- * before everything: all CPUs of its LLC may be taken by real-time tasks.
+ * queues, those of the same NUMA node first. A foreign queue that is long overdue, and later than
+ * those at home, goes before everything: all CPUs of its LLC may be taken by real-time tasks.
  */
 #ifndef SCX_GAMER_DISPATCH_BPF_H
 #define SCX_GAMER_DISPATCH_BPF_H
@@ -22,7 +22,9 @@ static __always_inline bool take_from(u32 idx, enum stat_idx stat)
 /* Lets the task that just ran go on, with a new slice. */
 static __always_inline void keep_running(struct task_struct *prev, s32 cpu)
 {
-	scx_bpf_task_set_slice(prev, slice_of_queue(get_llc(cpu)));
+	u32 llc = get_llc(cpu);
+
+	scx_bpf_task_set_slice(prev, slice_of_queue(QUEUE_OF_LLC(llc), llc));
 	count(STAT_DISPATCH_KEEP);
 }
 
@@ -46,19 +48,23 @@ static __always_inline u64 deadline_if_requeued(struct task_struct *prev, s32 cp
 	return now_ns + task_span_ns(tctx, now_ns, boost, is_in_window(boost));
 }
 
-/* Takes from another LLC's queue: only overdue ones, or any (those of the same node first). */
-static __always_inline bool steal(u32 llc, u64 now_ns, bool overdue_only)
+/*
+ * Takes from another LLC's queue: with @home only what goes before its queues, otherwise anything,
+ * from the same node first.
+ */
+static __always_inline bool steal(u32 llc, u64 now_ns, const struct policy_pick_in *home)
 {
 	u32 pass, step;
 
-	bpf_for (pass, 0, overdue_only ? 1 : 2) {
+	bpf_for (pass, 0, home ? 1 : 2) {
 		bpf_for (step, 1, llc_cnt) {
 			u32 other = llc + step >= llc_cnt ? llc + step - llc_cnt : llc + step;
 			bool near = node_of_llc[other & (MAX_LLCS - 1)] ==
 				    node_of_llc[llc & (MAX_LLCS - 1)];
 
-			if (overdue_only) {
-				if (!policy_steal_first(now_ns, get_queue(other)->deadline_ns))
+			if (home) {
+				if (!policy_steal_first(home, now_ns,
+							get_queue(other)->deadline_ns))
 					continue;
 			} else if (near != (pass == 0)) {
 				continue;
@@ -83,7 +89,7 @@ static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
 	};
 	bool taken = false;
 
-	if (llc_cnt > 1 && steal(llc, now_ns, true))
+	if (llc_cnt > 1 && steal(llc, now_ns, &in))
 		return;
 	if (in.prev_runnable && (in.own_waiting || in.llc_waiting))
 		in.prev_deadline_ns = deadline_if_requeued(prev, cpu, now_ns);
@@ -108,7 +114,41 @@ static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
 	if (in.prev_runnable)
 		keep_running(prev, cpu);
 	else if (llc_cnt > 1)
-		steal(llc, now_ns, false);
+		steal(llc, now_ns, NULL);
+}
+
+/* Whether dispatch, asked now by an idle CPU, would have a queue to look at. */
+static __always_inline bool may_find_work(s32 cpu)
+{
+	u32 llc;
+
+	if (is_waiting(QUEUE_OF_CPU(cpu)) || is_waiting(QUEUE_OF_LLC(get_llc(cpu))))
+		return true;
+	if (llc_cnt == 1)
+		return false;
+	bpf_for (llc, 0, llc_cnt) {
+		if (is_waiting(QUEUE_OF_LLC(llc)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * From the tick of a busy CPU: wakes an idle one while somebody waits. A CPU that idles again
+ * after a vain look is not announced by update_idle, and a task is counted a moment before it can
+ * be taken: what slips through there waits for a tick at most.
+ */
+static __always_inline void call_missed_idle(struct task_struct *p, s32 cpu)
+{
+	s32 idle_cpu;
+
+	if (!is_waiting(QUEUE_OF_LLC(get_llc(cpu))))
+		return;
+	idle_cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	if (idle_cpu < 0)
+		return;
+	scx_bpf_kick_cpu(idle_cpu, SCX_KICK_IDLE);
+	count(STAT_KICK_IDLE);
 }
 
 #endif

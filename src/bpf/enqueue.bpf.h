@@ -22,10 +22,25 @@ static __always_inline bool is_percpu_kthread(const struct task_struct *p,
 	return tctx->pinned && (p->flags & PF_KTHREAD);
 }
 
-static __always_inline u64 slice_of_queue(u32 llc)
+/* The slice that those who wait in a queue leave each other; @llc is the one it belongs to. */
+static __always_inline u64 slice_of_queue(u32 queue_idx, u32 llc)
 {
-	return policy_slice_ns(slice_ns, slice_ns_min, get_queue(QUEUE_OF_LLC(llc))->waiting_cnt,
-			       llc_cpu_cnt[llc & (MAX_LLCS - 1)], llcs[llc & (MAX_LLCS - 1)].busy);
+	u32 cpu_cnt = queue_idx == QUEUE_OF_LLC(llc) ? llc_cpu_cnt[llc & (MAX_LLCS - 1)] : 1;
+
+	return policy_slice_ns(slice_ns, slice_ns_min, get_queue(queue_idx)->waiting_cnt, cpu_cnt,
+			       llcs[llc & (MAX_LLCS - 1)].busy);
+}
+
+/*
+ * Whether somebody waits on @cpu whom a task that goes straight there must not overtake: local
+ * DSQs are served before dispatch is asked, so that kernel threads which wake each other could
+ * keep it from being asked at all.
+ */
+static __always_inline bool would_starve(s32 cpu, u32 llc, u64 now_ns)
+{
+	return is_waiting(QUEUE_OF_CPU(cpu)) ||
+	       (is_waiting(QUEUE_OF_LLC(llc)) &&
+		policy_is_overdue(now_ns, get_queue(QUEUE_OF_LLC(llc))->deadline_ns));
 }
 
 /*
@@ -36,7 +51,7 @@ static __always_inline u64 slice_of_queue(u32 llc)
  */
 static __always_inline bool is_unmovable(const struct task_struct *p, u64 enq_flags)
 {
-	if ((enq_flags & SCX_ENQ_REENQ) && p->migration_disabled == 2 &&
+	if (CONFIG_PREEMPT_RCU && (enq_flags & SCX_ENQ_REENQ) && p->migration_disabled == 2 &&
 	    bpf_get_current_task_btf() == p)
 		return false;
 	return is_migration_disabled(p);
@@ -89,9 +104,8 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	bool in_window = is_in_window(who.boost);
 
 	leave_queue(tctx);
-	tctx->vruntime_ns = policy_vruntime_clamp(
-	    tctx->vruntime_ns, vtime.now_ns,
-	    enq_flags & SCX_ENQ_WAKEUP ? POLICY_CREDIT_NS : POLICY_LAG_NS_MAX, wait_bound_ns);
+	tctx->vruntime_ns = policy_vruntime_clamp(tctx->vruntime_ns, vtime.now_ns,
+						  POLICY_LAG_NS_MAX, wait_bound_ns);
 	who.span_ns = task_span_ns(tctx, now_ns, who.boost, in_window);
 	if (in_window)
 		count(STAT_WINDOW_HIT);
@@ -99,7 +113,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 		count(STAT_SPIN_UNBOOSTED);
 
 	if (is_percpu_kthread(p, tctx) && (enq_flags & SCX_ENQ_WAKEUP) &&
-	    !(enq_flags & SCX_ENQ_REENQ)) {
+	    !(enq_flags & SCX_ENQ_REENQ) && !would_starve(home_cpu, llc, now_ns)) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
 		count(STAT_DISPATCH_KTHREAD);
 		if (victim_span_ns(&who, home_cpu))
@@ -108,8 +122,8 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	}
 
 	join_queue(tctx, queue_idx, now_ns + who.span_ns);
-	scx_bpf_dsq_insert_vtime(p, dsq_of_queue(queue_idx), slice_of_queue(llc), tctx->deadline_ns,
-				 enq_flags);
+	scx_bpf_dsq_insert_vtime(p, dsq_of_queue(queue_idx), slice_of_queue(queue_idx, llc),
+				 tctx->deadline_ns, enq_flags);
 	count(fixed ? STAT_ENQUEUE_OWN : STAT_ENQUEUE_LLC);
 	call_for(p, &who, home_cpu, fixed);
 }

@@ -19,7 +19,6 @@
 enum limits {
 	MAX_CPUS = 1024,
 	MAX_LLCS = 128,
-	MAX_NODES = 64,
 	CACHE_LINE = 64,
 };
 
@@ -127,16 +126,17 @@ ASSERT_LAYOUT(struct task_ctx, 64);
 /* What a CPU says about itself; written by that CPU, read by those who look for a victim. */
 struct cpu_ctx {
 	u64 run_start_ns; /* of the running task; 0: runs nothing of ours */
-	u64 span_ns;	  /* of the running task */
-	u64 ran_ns;	  /* sum of all run time on this CPU */
-	u32 boost;	  /* of the running task */
-	u32 pid;	  /* of the running task */
+	u64 span_ns;	  /* of the running task, as it was at span_at_ns */
+	u64 span_at_ns;
+	u64 ran_ns; /* sum of all run time on this CPU */
+	u32 boost;  /* of the running task */
+	u32 pid;    /* of the running task */
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct cpu_ctx, 64);
 
 /* A queue of waiting tasks: one for each LLC, and one for each CPU (tasks with no other choice). */
 struct queue_ctx {
-	u64 deadline_ns; /* never later than the head's deadline while waiting_cnt > 0 */
+	u64 deadline_ns; /* the earliest, as far as is known; see queue.bpf.h */
 	u32 waiting_cnt;
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct queue_ctx, 64);
@@ -174,7 +174,7 @@ enum stat_idx {
 	STAT_ENQUEUE_OWN = 7,
 	STAT_PREEMPT = 8,	  /* a running task was put off for an arrival */
 	STAT_KICK_IDLE = 9,	  /* an idle CPU was woken to look at a queue */
-	STAT_REENQUEUE_RT = 10,	  /* CPU taken by a real-time task: what waited there moved */
+	STAT_REENQUEUE_RT = 10,	  /* a real-time task took a CPU, what waited there moved */
 	STAT_SPIN_UNBOOSTED = 11, /* enqueues at which a spinning task had lost its boost */
 	STAT_WINDOW_HIT = 12,	  /* enqueues inside an input window */
 	STAT_REGIME_SWITCH = 13,
@@ -185,7 +185,7 @@ enum stat_idx {
 /* One CPU's statistics (per-CPU map, relaxed atomics). */
 struct cpu_stats {
 	u64 counters[STAT_CNT];		    /* by enum stat_idx */
-	u64 role_stint_cnt[ROLE_CNT];	    /* runs, by the role with the highest boost */
+	u64 role_stint_cnt[ROLE_CNT];	    /* runs, by the first role of the enum */
 	u64 role_run_ns[ROLE_CNT];	    /* run time, by role */
 	u64 wait_max_ns;		    /* since the scheduler was attached */
 	u64 wait_hist[POLICY_HIST_BUCKETS]; /* runnable to running */

@@ -59,7 +59,9 @@ void BPF_STRUCT_OPS(gamer_tick, struct task_struct *p)
 		return;
 	refresh_roles(p, tctx, now_ns);
 	charge_run(tctx, cpu, now_ns);
+	publish_running(tctx, cpu, now_ns);
 	roll_regime(cpu, now_ns);
+	call_missed_idle(p, cpu);
 }
 
 void BPF_STRUCT_OPS(gamer_runnable, struct task_struct *p, u64 enq_flags)
@@ -101,14 +103,15 @@ void BPF_STRUCT_OPS(gamer_quiescent, struct task_struct *p, u64 deq_flags)
 /* Closes the gap between the last look at the queues and the idle bit; see queue.bpf.h. */
 void BPF_STRUCT_OPS(gamer_update_idle, s32 cpu, bool idle)
 {
-	if (idle && (is_waiting(QUEUE_OF_CPU(cpu)) || is_waiting(QUEUE_OF_LLC(get_llc(cpu)))))
+	if (idle && may_find_work(cpu))
 		scx_bpf_kick_cpu(cpu, 0);
 }
 
 /* A real-time or deadline task takes @cpu: what was already given to it moves (to 6.18). */
 void BPF_STRUCT_OPS(gamer_cpu_release, s32 cpu, struct scx_cpu_release_args *args)
 {
-	count_many(STAT_REENQUEUE_RT, scx_bpf_reenqueue_local___v1());
+	if (scx_bpf_reenqueue_local___v1())
+		count(STAT_REENQUEUE_RT);
 }
 
 /*
@@ -118,10 +121,7 @@ void BPF_STRUCT_OPS(gamer_cpu_release, s32 cpu, struct scx_cpu_release_args *arg
 SEC("?tp_btf/sched_switch")
 int BPF_PROG(gamer_sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-	switch (next->policy) {
-	case POLICY_SCHED_FIFO:
-	case POLICY_SCHED_RR:
-	case POLICY_SCHED_DEADLINE:
+	if (next->prio < PRIO_NORMAL_MIN) {
 		scx_bpf_reenqueue_local_from_anywhere();
 		count(STAT_REENQUEUE_RT);
 	}

@@ -5,8 +5,7 @@
  * shares with its LLC. The earliest deadline wins; at a tie, the task that needs no switch,
  * then the one that has no other CPU.
  *
- * A queue's deadline is the published word: never later than its real head's, so that
- * a head is at worst looked at too early.
+ * A queue's deadline is the published word, see queue.bpf.h.
  */
 #ifndef SCX_GAMER_POLICY_PICK_H
 #define SCX_GAMER_POLICY_PICK_H
@@ -49,15 +48,27 @@ static __always_inline enum policy_pick policy_pick(const struct policy_pick_in 
 	return best;
 }
 
-/*
- * Whether a foreign queue is so late that it is served before one's own: all CPUs of its
- * LLC may be taken by real-time tasks.
- */
-#define POLICY_STEAL_OVERDUE_NS (20ULL * 1000 * 1000)
+/* A queue whose head is this late is not served as it should be. */
+#define POLICY_OVERDUE_NS (20ULL * 1000 * 1000)
 
-static __always_inline bool policy_steal_first(u64 now_ns, u64 foreign_deadline_ns)
+static __always_inline bool policy_is_overdue(u64 now_ns, u64 deadline_ns)
 {
-	return policy_delta_ns(now_ns, foreign_deadline_ns) > (s64)POLICY_STEAL_OVERDUE_NS;
+	return policy_delta_ns(now_ns, deadline_ns) > (s64)POLICY_OVERDUE_NS;
+}
+
+/*
+ * Whether a foreign queue is served before the CPU's own choice: it is overdue, as all CPUs of
+ * its LLC may be taken by real-time tasks, and later than what waits at home.
+ */
+static __always_inline bool policy_steal_first(const struct policy_pick_in *home, u64 now_ns,
+					       u64 foreign_deadline_ns)
+{
+	if (!policy_is_overdue(now_ns, foreign_deadline_ns))
+		return false;
+	if (home->own_waiting && policy_delta_ns(home->own_deadline_ns, foreign_deadline_ns) <= 0)
+		return false;
+	return !home->llc_waiting ||
+	       policy_delta_ns(home->llc_deadline_ns, foreign_deadline_ns) > 0;
 }
 
 #endif

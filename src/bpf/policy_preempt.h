@@ -4,7 +4,8 @@
  * task's CPU at once instead of waiting for the end of its slice.
  *
  * Compared are spans (how far each task's deadline lies from its own enqueue), not
- * deadlines: a hog whose old deadline has long passed is still a hog.
+ * deadlines: a hog whose old deadline has long passed is still a hog. An arrival whose span is
+ * not the shorter one would not be picked by the CPU that it takes, so it takes none.
  */
 #ifndef SCX_GAMER_POLICY_PREEMPT_H
 #define SCX_GAMER_POLICY_PREEMPT_H
@@ -12,7 +13,11 @@
 #include "policy_boost.h"
 #include "policy_types.h"
 
-/* Nobody is put off before this much of a turn: about the cost of twenty switches. */
+/*
+ * Nobody is put off by its like before this much of a turn: about the cost of twenty switches. An
+ * arrival of more boost does not wait for it: nobody would ask again before the next tick, and
+ * it waited 4 ms at the 99th percentile (simulated, 8 hogs on 2 CPUs).
+ */
 #define POLICY_TURN_NS_MIN (200ULL * 1000)
 
 /* An arrival without boost must be at least this much more urgent. */
@@ -42,12 +47,12 @@ static __always_inline enum policy_preempt policy_preempt(const struct policy_pr
 	if (in->running_boost == in->arrival_boost && policy_is_urgent(in->running_boost))
 		return POLICY_PREEMPT_NO_BOOST;
 	/* Subtracted, not added: an arrival's span plus the margin could wrap. */
-	if (!policy_is_urgent(in->arrival_boost) &&
-	    (in->running_span_ns <= margin_ns ||
-	     in->arrival_span_ns >= in->running_span_ns - margin_ns))
+	if (in->running_span_ns <= margin_ns ||
+	    in->arrival_span_ns >= in->running_span_ns - margin_ns)
 		return POLICY_PREEMPT_NO_SPAN;
-	return in->running_for_ns < POLICY_TURN_NS_MIN ? POLICY_PREEMPT_NO_TURN
-						       : POLICY_PREEMPT_YES;
+	if (in->running_boost == in->arrival_boost && in->running_for_ns < POLICY_TURN_NS_MIN)
+		return POLICY_PREEMPT_NO_TURN;
+	return POLICY_PREEMPT_YES;
 }
 
 #endif

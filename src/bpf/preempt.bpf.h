@@ -37,8 +37,10 @@ static __always_inline u64 victim_span_ns(const struct arrival *who, s32 cpu)
 	if (!run_start_ns || ran_ns <= 0)
 		return 0;
 	in.running_for_ns = ran_ns;
-	/* The published span is that of the run's begin. */
-	in.running_span_ns += in.running_for_ns >> policy_boost_clamp(in.running_boost);
+	/* It has grown by what was run since it was published. */
+	ran_ns = policy_delta_ns(who->now_ns, cctx->span_at_ns);
+	if (ran_ns > 0)
+		in.running_span_ns += (u64)ran_ns >> policy_boost_clamp(in.running_boost);
 	return policy_preempt(&in) == POLICY_PREEMPT_YES ? in.running_span_ns + 1 : 0;
 }
 

@@ -3,6 +3,11 @@
  * Queues: bookkeeping beside the DSQs, so that an empty queue costs one load and a
  * queue's earliest deadline is known without a kfunc (scx_bpf_dsq_peek is not there on 6.18).
  *
+ * That deadline is a hint. It is too early after a take from a queue whose next task is far later,
+ * and too late for a moment when two tasks join at once, when one joins while another is taken,
+ * or when the CPU that takes may not run the head. The next take or join puts it right; the order
+ * in the DSQ itself is always exact.
+ *
  * Invariant: a task that waits in a queue is counted in its waiting_cnt, from before it is
  * inserted until it runs, sleeps, is queued anew or dies. join_queue's atomic is a full
  * barrier and comes before the look for an idle CPU; a CPU that goes idle sets its idle
@@ -34,7 +39,7 @@ static __always_inline void leave_queue(struct task_ctx *tctx)
 	__sync_fetch_and_sub(&get_queue(idx)->waiting_cnt, 1);
 }
 
-/* As leave_queue(), for a task that was taken from the head: those behind it are not earlier. */
+/* As leave_queue(), for a task that was taken to run: those behind it are not earlier. */
 static __always_inline void leave_queue_as_head(struct task_ctx *tctx)
 {
 	u32 idx = tctx->queue_idx;

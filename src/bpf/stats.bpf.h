@@ -27,17 +27,12 @@ static __always_inline void add_relaxed(u64 *counter, u64 amount)
 	__atomic_fetch_add(counter, amount, __ATOMIC_RELAXED);
 }
 
-static __always_inline void count_many(enum stat_idx idx, u64 amount)
+static __always_inline void count(enum stat_idx idx)
 {
 	struct cpu_stats *s = get_stats();
 
 	if (s)
-		add_relaxed(&s->counters[idx], amount);
-}
-
-static __always_inline void count(enum stat_idx idx)
-{
-	count_many(idx, 1);
+		add_relaxed(&s->counters[idx], 1);
 }
 
 static __always_inline void record_wait(struct cpu_stats *s, u64 wait_ns)

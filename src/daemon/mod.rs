@@ -24,7 +24,7 @@ use self::stop::StopSignal;
 use crate::config::Config;
 use crate::detect::evidence::Evidence;
 use crate::privileges;
-use crate::scheduler::{Attached, Loaded, Opened, preflight};
+use crate::scheduler::{Attached, Opened, preflight};
 use crate::topology::Layout;
 
 /// The daemon's own nice value. When a CPU has come or gone, the kernel's scheduler runs the game
@@ -54,12 +54,14 @@ pub fn run(config: &Config) -> Result<()> {
     come_first();
     privileges::drop_unneeded()?;
     let stop = StopSignal::install()?;
-    let mut layout = read_layout()?;
-    let mut sensors = Sensors::start(config, &layout)?;
+    let mut sensors = Sensors::start(config, &read_layout()?)?;
     let mut statistics = Statistics::new(config.stats_interval);
     loop {
         let mut storage = MaybeUninit::uninit();
-        let attached = load(&mut storage, config, &layout, sensors.evidence())?.attach()?;
+        let opened = Opened::open(&mut storage, &config.libbpf)?;
+        // Read once the kernel's count of hotplugs is noted: a CPU that comes now means a new start.
+        let layout = read_layout()?;
+        let attached = opened.load(config, &layout, sensors.evidence())?.attach()?;
         info!(
             "scx_gamer schedules {} CPUs; stop it with Ctrl-C or `systemctl stop scx_gamer`",
             layout.places().len()
@@ -71,7 +73,6 @@ pub fn run(config: &Config) -> Result<()> {
             return Ok(());
         }
         info!("the kernel asks for a new start (a CPU came or went)");
-        layout = read_layout()?;
     }
 }
 
@@ -83,7 +84,9 @@ pub fn run(config: &Config) -> Result<()> {
 pub fn verify(config: &Config, layout: &Layout) -> Result<Vec<(String, u32)>> {
     preflight::check()?;
     let mut storage = MaybeUninit::uninit();
-    Ok(load(&mut storage, config, layout, &Evidence::create()?)?.verified_instructions())
+    let opened = Opened::open(&mut storage, &config.libbpf)?;
+    let loaded = opened.load(config, layout, &Evidence::create()?)?;
+    Ok(loaded.verified_instructions())
 }
 
 /// Takes the priority above. Where a service manager has not left the right, its own setting holds.
@@ -104,15 +107,6 @@ fn quieten_libbpf() {
 fn read_layout() -> Result<Layout> {
     let topology = Topology::new().context("cannot read the machine's topology from /sys")?;
     Ok(Layout::of(&topology)?)
-}
-
-fn load<'storage>(
-    storage: &'storage mut crate::scheduler::Storage,
-    config: &Config,
-    layout: &Layout,
-    evidence: &Evidence,
-) -> Result<Loaded<'storage>> {
-    Opened::open(storage, &config.libbpf)?.load(config, layout, evidence)
 }
 
 /// Serves events until the scheduler ends (false) or the daemon is told to stop (true).
@@ -159,7 +153,7 @@ fn wait(
             return Ok(false);
         }
         if is_ready(Source::Input) {
-            sensors.drain_input()?;
+            sensors.drain_input();
         }
         if is_ready(Source::Processes) {
             sensors.drain_processes()?;

@@ -80,12 +80,20 @@ impl Sensors {
         self.processes.as_ref().ok().map(ProcessEvents::epoll_fd)
     }
 
-    pub(super) fn drain_input(&mut self) -> Result<()> {
-        if let Ok(input) = &mut self.input {
-            input.rings.drain()?;
-            input.consumer.consume(|_| ());
+    /// Takes what input events wait. A detector that cannot be read any more is taken down, with its
+    /// descriptor; the scheduler goes on without.
+    pub(super) fn drain_input(&mut self) {
+        let Ok(input) = &mut self.input else { return };
+        match input.rings.drain() {
+            Ok(_) => {
+                input.consumer.consume(|_| ());
+            }
+            Err(error) => {
+                let reason = format!("{error:#}");
+                warn!("no input windows any more: {reason}");
+                self.input = Err(DetectorState::Unavailable { reason });
+            }
         }
-        Ok(())
     }
 
     pub(super) fn drain_processes(&mut self) -> Result<()> {
@@ -95,12 +103,19 @@ impl Sensors {
         let now = Instant::now();
         let finder = &mut self.finder;
         let mut changed = false;
-        let lost = processes.drain(|event| match event {
+        let drained = processes.drain(|event| match event {
             ProcessEvent::Exec(pid) => finder.on_exec(pid, now),
             ProcessEvent::Exit(pid) => changed |= finder.on_exit(pid, now),
-        })?;
-        if lost > 0 {
-            finder.on_events_lost(now);
+        });
+        match drained {
+            Ok(0) => (),
+            Ok(_) => finder.on_events_lost(now),
+            Err(error) => {
+                let reason = format!("{error:#}");
+                warn!("looking through /proc for the game from now on: {reason}");
+                finder.poll_from_now_on(now);
+                self.processes = Err(DetectorState::Unavailable { reason });
+            }
         }
         if changed { self.game_changed() } else { Ok(()) }
     }

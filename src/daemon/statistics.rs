@@ -1,5 +1,6 @@
 //! Statistics on their way out: to clients of the socket and, with `--stats`, to the log.
 
+use std::io::{self, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -90,11 +91,17 @@ impl Statistics {
                 self.snapshot(attached, layout, sensors)
             })?;
         }
-        if self.lines.as_ref().is_some_and(|lines| lines.due <= now) {
+        if let Some(lines) = self.lines.as_mut().filter(|lines| lines.due <= now) {
+            lines.due = now + lines.interval;
             asked = true;
             let snapshot = self.snapshot(attached, layout, sensors)?;
-            if let Some(lines) = &mut self.lines {
-                lines.print(snapshot);
+            if self
+                .lines
+                .as_mut()
+                .is_some_and(|lines| lines.print(snapshot).is_err())
+            {
+                // Nobody reads them any more.
+                self.lines = None;
             }
         }
         if asked {
@@ -149,13 +156,14 @@ impl Statistics {
 }
 
 impl Lines {
-    fn print(&mut self, snapshot: Snapshot) {
+    fn print(&mut self, snapshot: Snapshot) -> io::Result<()> {
         let metrics = match &self.last {
             Some(last) => Metrics::between(last, &snapshot),
             None => Metrics::since_attach(&snapshot),
         };
-        print!("{}", self.printer.interval(&metrics));
-        self.due = snapshot.taken_at + self.interval;
         self.last = Some(snapshot);
+        let mut out = io::stdout().lock();
+        out.write_all(self.printer.interval(&metrics).as_bytes())?;
+        out.flush()
     }
 }

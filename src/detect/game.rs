@@ -143,6 +143,12 @@ impl<S: ProcessSource> GameFinder<S> {
         );
     }
 
+    /// There will be no more events: looks through `/proc` by the clock instead.
+    pub fn poll_from_now_on(&mut self, now: Instant) {
+        self.polling = true;
+        self.rescan_at = Some(now);
+    }
+
     /// When [`Self::on_deadline`] has work to do; `None`: not before the next event.
     pub fn next_deadline(&self) -> Option<Instant> {
         let sweep = if self.sweep.is_empty() {

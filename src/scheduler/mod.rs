@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, Skel};
 use libbpf_rs::{Link, OpenObject};
+use log::warn;
 use scx_utils::libbpf_clap_opts::LibbpfOpts;
 use scx_utils::{scx_ops_attach, scx_ops_open, uei_exited, uei_report};
 
@@ -83,6 +84,8 @@ impl<'storage> Loaded<'storage> {
     /// # Errors
     /// If another scheduler is attached or the kernel refuses.
     pub fn attach(mut self) -> Result<Attached<'storage>> {
+        // Somebody else may have come since the first look.
+        preflight::check_vacant()?;
         let link = scx_ops_attach!(self.skel, gamer_ops)?;
         Ok(Attached {
             link: Some(link),
@@ -137,6 +140,11 @@ impl Attached<'_> {
     /// If it was ended by an error: a stall, a fault, a refusal at run time.
     pub fn finish(mut self) -> Result<ExitReport> {
         drop(self.link.take());
+        if report::ended_by_sysrq(&self.skel) {
+            // A person's emergency key is no failure, after which a service would start again.
+            warn!("ended by the SysRq key");
+            return Ok(ExitReport { restart: false });
+        }
         let info = uei_report!(&self.skel, uei)?;
         Ok(ExitReport {
             restart: info.should_restart(),

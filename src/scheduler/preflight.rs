@@ -18,7 +18,15 @@ pub fn check() -> Result<(), Error> {
     if !Uid::effective().is_root() {
         return Err(Error::NotPermitted);
     }
-    check_vacant(Path::new(SCHED_EXT_DIR))
+    check_vacant()
+}
+
+/// Looks for another scheduler.
+///
+/// # Errors
+/// [`Error::Occupied`] with its name.
+pub fn check_vacant() -> Result<(), Error> {
+    check_vacant_in(Path::new(SCHED_EXT_DIR))
 }
 
 fn check_kernel(sched_ext: &Path) -> Result<(), Error> {
@@ -29,7 +37,7 @@ fn check_kernel(sched_ext: &Path) -> Result<(), Error> {
     }
 }
 
-fn check_vacant(sched_ext: &Path) -> Result<(), Error> {
+fn check_vacant_in(sched_ext: &Path) -> Result<(), Error> {
     let read = |name: &str| std::fs::read_to_string(sched_ext.join(name)).unwrap_or_default();
     if read("state").trim() == "disabled" {
         return Ok(());
@@ -69,7 +77,7 @@ mod tests {
     #[test]
     fn an_attached_scheduler_is_named() {
         let dir = sched_ext(&[("state", "enabled\n"), ("root/ops", "scx_lavd_1.0\n")]);
-        let error = check_vacant(dir.path()).expect_err("occupied");
+        let error = check_vacant_in(dir.path()).expect_err("occupied");
         assert!(error.to_string().contains("scx_lavd_1.0"));
         assert_eq!(error.exit_code(), ExitCode::Occupied);
     }
@@ -77,12 +85,12 @@ mod tests {
     #[test]
     fn a_scheduler_that_is_being_disabled_is_in_the_way_too() {
         let dir = sched_ext(&[("state", "disabling\n")]);
-        assert!(check_vacant(dir.path()).is_err());
+        assert!(check_vacant_in(dir.path()).is_err());
     }
 
     #[test]
     fn a_disabled_state_is_vacant() {
         let dir = sched_ext(&[("state", "disabled\n")]);
-        assert!(check_vacant(dir.path()).is_ok());
+        assert!(check_vacant_in(dir.path()).is_ok());
     }
 }

@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use anyhow::{Context, Result, ensure};
 use libbpf_rs::{MapCore, MapFlags, Object, libbpf_sys};
 
+use scx_utils::ScxExitKind;
+
 use crate::intf;
 use crate::skel::main::BpfSkel;
 use crate::stats::{Llc, Program};
@@ -52,6 +54,12 @@ pub(super) fn llcs(skel: &BpfSkel<'_>, count: usize) -> Vec<Llc> {
             busy: llc.busy != 0,
         })
         .collect()
+}
+
+/// Whether the scheduler was ended by the SysRq key.
+pub(super) fn ended_by_sysrq(skel: &BpfSkel<'_>) -> bool {
+    let kind = skel.maps.data_data.as_ref().map(|data| data.uei.kind);
+    kind == Some(ScxExitKind::SysRq as i32)
 }
 
 pub(super) fn program_costs(object: &Object) -> Vec<Program> {

@@ -61,7 +61,9 @@ pub struct Metrics {
     #[stat(desc = "idle CPUs woken to look at a queue")]
     pub idle_kicks: u64,
     /// `STAT_REENQUEUE_RT`
-    #[stat(desc = "CPUs taken by a real-time thread, so that what waited there moved")]
+    #[stat(
+        desc = "CPUs taken by a real-time thread while something waited there, which moved (from kernel 6.19 on: all that were taken)"
+    )]
     pub rt_reenqueues: u64,
     /// `STAT_SPIN_UNBOOSTED`
     #[stat(desc = "enqueues of threads that had lost their boost by running without a sleep")]
@@ -154,7 +156,7 @@ pub struct RoleMetrics {
 )]
 pub struct LlcMetrics {
     /// Regime.
-    #[stat(desc = "regime: 1 busy (earliest deadline first), 0 light (run at once)")]
+    #[stat(desc = "regime: 1 busy (slices shrink as more threads wait), 0 light (whole slices)")]
     pub busy: u32,
     /// Load.
     #[stat(desc = "smoothed load, in per cent")]

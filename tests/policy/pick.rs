@@ -57,8 +57,27 @@ proptest! {
 
     #[test]
     fn overdue_foreign_queue_comes_first_across_wrap(now_ns in inputs::time_ns(), age_ns in 0..1_u64 << 40) {
-        prop_assert_eq!(steal_first(now_ns, now_ns.wrapping_sub(age_ns)), age_ns > 20_000_000);
-        prop_assert!(!steal_first(now_ns, now_ns.wrapping_add(age_ns)));
+        let idle = PickInput::default();
+        prop_assert_eq!(steal_first(&idle, now_ns, now_ns.wrapping_sub(age_ns)), age_ns > 20_000_000);
+        prop_assert!(!steal_first(&idle, now_ns, now_ns.wrapping_add(age_ns)));
+    }
+
+    /// Otherwise two late queues would each be served by the other's CPUs alone, and a queue of one
+    /// CPU by none.
+    #[test]
+    fn what_waits_longer_at_home_is_never_passed_over(
+        now_ns in inputs::time_ns(), late_ns in 0..1_u64 << 40, later_ns in 0..1_u64 << 40, own in any::<bool>(),
+    ) {
+        let foreign_ns = now_ns.wrapping_sub(late_ns);
+        let home_ns = foreign_ns.wrapping_sub(later_ns);
+        let home = PickInput {
+            own_deadline_ns: home_ns,
+            llc_deadline_ns: home_ns,
+            own_waiting: own,
+            llc_waiting: !own,
+            ..PickInput::default()
+        };
+        prop_assert!(!steal_first(&home, now_ns, foreign_ns));
     }
 }
 

@@ -36,8 +36,11 @@ proptest! {
     }
 
     #[test]
-    fn nobody_is_put_off_before_the_minimum_turn(input in preempt_input(), for_ns in 0..TURN_NS_MIN) {
-        let early = PreemptInput { running_for_ns: for_ns, ..input };
+    fn nobody_is_put_off_by_its_like_before_the_minimum_turn(
+        input in preempt_input(), for_ns in 0..TURN_NS_MIN,
+    ) {
+        let early =
+            PreemptInput { running_for_ns: for_ns, arrival_boost: input.running_boost, ..input };
         prop_assert_ne!(preempt(&early), Preempt::Yes);
     }
 
@@ -60,12 +63,11 @@ proptest! {
     }
 
     #[test]
-    fn urgent_arrival_takes_a_less_boosted_cpu_after_the_minimum_turn(input in preempt_input()) {
-        if is_urgent(input.arrival_boost)
-            && input.arrival_boost > input.running_boost
-            && input.running_for_ns >= TURN_NS_MIN
-        {
-            prop_assert_eq!(preempt(&input), Preempt::Yes);
+    fn more_boost_and_a_shorter_span_take_a_cpu_at_once(input in preempt_input()) {
+        if input.arrival_boost > input.running_boost {
+            let shorter = input.arrival_span_ns < input.running_span_ns;
+            let expected = if shorter { Preempt::Yes } else { Preempt::NoSpan };
+            prop_assert_eq!(preempt(&input), expected);
         }
     }
 
