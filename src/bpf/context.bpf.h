@@ -7,13 +7,7 @@
 
 #include "intf.h"
 #include "knobs.bpf.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct task_ctx);
-} task_ctxs SEC(".maps");
+#include "task_ctxs.bpf.h"
 
 struct cpu_ctx cpu_ctxs[MAX_CPUS];
 struct queue_ctx queues[QUEUE_CNT];

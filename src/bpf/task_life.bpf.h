@@ -17,10 +17,13 @@ static __always_inline s32 make_task_ctx(struct task_struct *p)
 
 	if (!tctx)
 		return -ENOMEM;
-	tctx->queue_idx = QUEUE_NONE;
-	tctx->vruntime_ns = vtime.now_ns;
-	tctx->inv_weight = policy_inv_weight(POLICY_WEIGHT_DEFAULT);
-	tctx->pinned = p->nr_cpus_allowed == 1;
+	/* All of it: it may be left from a scheduler before this one. */
+	*tctx = (struct task_ctx){
+	    .vruntime_ns = vtime.now_ns,
+	    .inv_weight = policy_inv_weight(POLICY_WEIGHT_DEFAULT),
+	    .queue_idx = QUEUE_NONE,
+	    .pinned = p->nr_cpus_allowed == 1,
+	};
 	return 0;
 }
 

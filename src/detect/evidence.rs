@@ -1,4 +1,4 @@
-//! The maps which detectors, scheduler and daemon share.
+//! The maps which detectors, scheduler and daemon share, and the scheduler's task contexts.
 //!
 //! They belong to the daemon and outlive restarts of the scheduler. Every other object takes them
 //! over by [`Evidence::lend`] between its open and its load.
@@ -18,6 +18,7 @@ pub struct Evidence {
     record: MapHandle,
     game: MapHandle,
     tasks: MapHandle,
+    contexts: MapHandle,
 }
 
 impl Evidence {
@@ -37,10 +38,12 @@ impl Evidence {
             record: MapHandle::try_from(&skel.maps.evidence)?,
             game: MapHandle::try_from(&skel.maps.game_evidence)?,
             tasks: MapHandle::try_from(&skel.maps.task_evidence)?,
+            contexts: MapHandle::try_from(&skel.maps.task_ctxs)?,
         };
         check_value_size(&evidence.record, size_of::<intf::evidence>())?;
         check_value_size(&evidence.game, size_of::<intf::game_evidence>())?;
         check_value_size(&evidence.tasks, size_of::<intf::task_evidence>())?;
+        check_value_size(&evidence.contexts, size_of::<intf::task_ctx>())?;
         Ok(evidence)
     }
 
@@ -50,7 +53,7 @@ impl Evidence {
     /// If libbpf cannot duplicate the descriptors.
     pub fn lend(&self, object: &mut OpenObject) -> Result<()> {
         for mut theirs in object.maps_mut() {
-            let Some(ours) = [&self.record, &self.game, &self.tasks]
+            let Some(ours) = [&self.record, &self.game, &self.tasks, &self.contexts]
                 .into_iter()
                 .find(|ours| ours.name() == theirs.name())
             else {
