@@ -4,6 +4,7 @@
 //! [`ReaderHook`], again whenever its module may have come.
 
 use std::mem::MaybeUninit;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use libbpf_rs::Link;
@@ -72,14 +73,14 @@ impl InputReaderDetector {
                 Err(error) => failures.push(format!("{hook}: {error:#}")),
             }
         }
-        Err(Unavailable {
-            reason: format!(
-                "cannot hook the kernel function {}; it is there while the module {} is loaded ({})",
-                reader.function(),
-                reader.module(),
-                failures.join("; ")
-            ),
-        })
+        let module = reader.module();
+        let reason = if Path::new("/sys/module").join(module).exists() {
+            let function = reader.function();
+            format!("cannot hook {function}: {}", failures.join("; "))
+        } else {
+            format!("the module {module} is not loaded; that is fine until something uses it")
+        };
+        Err(Unavailable { reason })
     }
 
     fn try_load(evidence: &Evidence, function: &str, hook: HookKind) -> Result<Self> {
