@@ -1,6 +1,6 @@
 # Run by unit.rs as root in a guest whose init is systemd. $1 is the checkout.
 unit=/run/systemd/system/scx_gamer.service
-scx_gamer=$1/target/debug/scx_gamer
+scx_gamer=/usr/local/bin/scx_gamer
 state=/sys/kernel/sched_ext/state
 
 fail() {
@@ -29,7 +29,9 @@ settled() { attached || failed; }
 failed() { [ "$(property ActiveState)" = failed ]; }
 says() { grep -q "$1" /run/monitor; }
 
-sed "s|^ExecStart=[^ ]*|ExecStart=$scx_gamer|" "$1/packaging/scx_gamer.service" >$unit
+# Where `make install` puts them: a checkout may lie in a place that the unit cannot see.
+install -D -m 755 "$1/target/debug/scx_gamer" $scx_gamer || fail "no build in $1"
+install -D -m 644 "$1/packaging/scx_gamer.service" $unit
 # Two keys are unknown to systemd before 254, and the unit says so.
 complaints=$(systemd-analyze verify $unit 2>&1 | grep scx_gamer | grep -v 'Restart\(Steps\|MaxDelaySec\)')
 [ -z "$complaints" ] || fail "systemd-analyze verify: $complaints"
@@ -46,7 +48,7 @@ echo "ok: it starts and attaches"
 # What each capability is for: another user's game, a module's function, the programs' run time.
 setpriv --reuid=65534 --clear-groups env SteamAppId=42 sleep 1000 &
 game=$!
-"$scx_gamer" --monitor 1 >/run/monitor &
+$scx_gamer --monitor 1 >/run/monitor &
 monitor=$!
 until_true 60 says '^game: sleep' || fail "another user's game is not found: $(cat /run/monitor)"
 until_true 60 says '[0-9][num]s$' || fail "no cost per decision: $(cat /run/monitor)"
