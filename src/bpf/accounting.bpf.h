@@ -67,8 +67,8 @@ static __always_inline u64 task_span_ns(const struct task_ctx *tctx, u64 now_ns,
 	return policy_span_ns(&in);
 }
 
-/* Tells those who look for a victim what runs on @cpu. */
-static __always_inline void publish_running(const struct task_ctx *tctx, s32 cpu, u64 now_ns)
+/* Tells those who look for a victim what runs on @cpu; the span that it has now. */
+static __always_inline u64 publish_running(const struct task_ctx *tctx, s32 cpu, u64 now_ns)
 {
 	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
 	u32 boost = earned_boost(tctx);
@@ -76,6 +76,7 @@ static __always_inline void publish_running(const struct task_ctx *tctx, s32 cpu
 	cctx->span_ns = task_span_ns(tctx, now_ns, boost, is_in_window(boost));
 	cctx->span_at_ns = now_ns;
 	cctx->boost = boost;
+	return cctx->span_ns;
 }
 
 static __always_inline u64 llc_ran_ns(u32 llc)

@@ -38,14 +38,11 @@ static __always_inline bool may_go_on(struct task_struct *prev, s32 cpu)
 static __always_inline u64 deadline_if_requeued(struct task_struct *prev, s32 cpu, u64 now_ns)
 {
 	struct task_ctx *tctx = get_task_ctx(prev);
-	u32 boost;
 
 	if (!tctx)
 		return now_ns + wait_bound_ns;
 	charge_run(tctx, cpu, now_ns);
-	publish_running(tctx, cpu, now_ns);
-	boost = earned_boost(tctx);
-	return now_ns + task_span_ns(tctx, now_ns, boost, is_in_window(boost));
+	return now_ns + publish_running(tctx, cpu, now_ns);
 }
 
 /*
@@ -140,15 +137,8 @@ static __always_inline bool may_find_work(s32 cpu)
  */
 static __always_inline void call_missed_idle(struct task_struct *p, s32 cpu)
 {
-	s32 idle_cpu;
-
-	if (!is_waiting(QUEUE_OF_LLC(get_llc(cpu))))
-		return;
-	idle_cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
-	if (idle_cpu < 0)
-		return;
-	scx_bpf_kick_cpu(idle_cpu, SCX_KICK_IDLE);
-	count(STAT_KICK_IDLE);
+	if (is_waiting(QUEUE_OF_LLC(get_llc(cpu))))
+		call_idle_cpu(p);
 }
 
 #endif

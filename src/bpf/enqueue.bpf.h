@@ -6,7 +6,7 @@
  *   one CPU only, or migration disabled   that CPU's own queue
  *   everything else                       the queue of the LLC it last ran in
  *
- * Inserting and deciding who looks is one act (insert_and_call): the owner of an own queue
+ * Inserting and deciding who looks (call_for) is one act: the owner of an own queue
  * is kicked if idle; for a shared queue an idle CPU is looked for after the task was counted
  * as waiting; without one the arrival may preempt.
  */
@@ -67,6 +67,18 @@ static __always_inline s32 home_cpu_of(struct task_struct *p, bool unmovable)
 	return bpf_cpumask_any_distribute(p->cpus_ptr);
 }
 
+/* Wakes an idle CPU that @p may use, so that it looks at the queues; whether there was one. */
+static __always_inline bool call_idle_cpu(struct task_struct *p)
+{
+	s32 cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+
+	if (cpu < 0)
+		return false;
+	scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+	count(STAT_KICK_IDLE);
+	return true;
+}
+
 static __always_inline void call_for(struct task_struct *p, const struct arrival *who, s32 home_cpu,
 				     bool fixed)
 {
@@ -80,12 +92,8 @@ static __always_inline void call_for(struct task_struct *p, const struct arrival
 		}
 		return;
 	}
-	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
-	if (cpu >= 0) {
-		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
-		count(STAT_KICK_IDLE);
+	if (call_idle_cpu(p))
 		return;
-	}
 	cpu = find_victim(p, who, home_cpu);
 	if (cpu >= 0)
 		kick_victim(cpu);

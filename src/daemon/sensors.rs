@@ -151,20 +151,11 @@ impl Sensors {
 
     /// Name and state of each detector.
     pub(super) fn states(&self) -> Vec<(&'static str, DetectorState)> {
-        let input = match &self.input {
-            Ok(input) => input.detector.state(),
-            Err(state) => state.clone(),
-        };
-        let processes = match &self.processes {
-            Ok(processes) => processes.state(),
-            Err(state) => state.clone(),
-        };
+        let input = state_of(&self.input, |input| input.detector.state());
+        let processes = state_of(&self.processes, ProcessEvents::state);
         let mut states = vec![("input", input), ("process", processes)];
         for (hook, reader) in &self.readers {
-            let state = match reader {
-                Ok(reader) => reader.state(),
-                Err(state) => state.clone(),
-            };
+            let state = state_of(reader, InputReaderDetector::state);
             states.push((hook.detector_name(), state));
         }
         states
@@ -190,6 +181,13 @@ impl Sensors {
         }
         self.publish_game()
     }
+}
+
+fn state_of<T>(
+    detector: &Result<T, DetectorState>,
+    active: impl Fn(&T) -> DetectorState,
+) -> DetectorState {
+    detector.as_ref().map_or_else(Clone::clone, active)
 }
 
 impl Input {
