@@ -97,7 +97,7 @@ fn paced_frames_follow_the_timer_and_loads_report_their_work() {
         "--load=hogs=1:nice19,compile=1",
         "--load=affinity=1:idle",
     ]);
-    assert!(report.frames.late_refresh.is_some());
+    assert!(report.frames.count > 0);
     let specs: Vec<_> = report
         .background
         .iter()
@@ -147,14 +147,22 @@ fn comparing_without_sched_ext_says_so() {
     );
 }
 
-/// Environments of the processes whose command line contains `mark`.
+/// Environments of the processes whose command line contains `mark`. One that becomes another
+/// program while it is looked at has no environment for a moment: only a command line that is
+/// the same afterwards tells whose environment was read.
 fn environments(mark: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
-        let read = |name| std::fs::read(entry.path().join(name)).unwrap_or_default();
-        let command = text(&read("cmdline")).replace('\0', " ");
+        let read = |name| {
+            let bytes = std::fs::read(entry.path().join(name)).unwrap_or_default();
+            text(&bytes).replace('\0', " ")
+        };
+        let command = read("cmdline");
         if command.contains(mark) {
-            found.push((command, text(&read("environ"))));
+            let environment = read("environ");
+            if read("cmdline") == command {
+                found.push((command, environment));
+            }
         }
     }
     found
@@ -181,9 +189,9 @@ fn only_the_game_itself_carries_steams_variables_and_sigint_leaves_nothing() {
         .spawn()
         .unwrap();
     let marked = || {
-        let game = environments("--seconds=4321");
+        // In this order: where there is a helper, the game has long been what it will be.
         let helpers = environments("--spec=hogs=1:idle --loops-per-us=4321");
-        (game, helpers)
+        (environments("--seconds=4321"), helpers)
     };
     let mut seen = marked();
     while seen.1.is_empty() && child.try_wait().unwrap().is_none() {
