@@ -101,7 +101,10 @@ pub struct PlayArgs {
     /// When the next frame begins
     #[arg(long, value_enum, default_value = "uncapped")]
     pub mode: Mode,
-    /// Background load: hogs=N, hogs=N:nice19, hogs=N:idle, compile=N, fifo=PERCENT, affinity=N
+    /// Background load: hogs=N busy threads, affinity=N that also change their affinity, compile=N
+    /// slots of short processes, chat=N mostly sleeping threads in wake chains of 5 (try 200),
+    /// stream=N encoder threads with 60 deadlines a second (try 4), each with :nice19 or :idle if
+    /// wanted; fifo=PERCENT of a CPU in real time; shaders=N threads in bursts inside the game
     #[arg(long, value_delimiter = ',')]
     pub load: Vec<LoadSpec>,
     /// Speed of this machine, instead of measuring it
@@ -312,7 +315,7 @@ pub struct CcLikeArgs {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cli, Command};
+    use super::{Cli, Command, PlayArgs};
     use clap::{CommandFactory, Parser};
 
     #[test]
@@ -320,15 +323,18 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    #[test]
-    fn play_arguments_survive_their_own_flags() {
-        let line = "gamesim run --seconds 2.5 --warmup 0 --mode paced --load hogs=4:idle,compile=2 \
-                    --loops-per-us 9 --workers 3 --display timer --audio none --steam-app-id 7 \
-                    --audio-device hw:1,0";
-        let read = |line: Vec<String>| match Cli::parse_from(line).command {
+    fn read(line: Vec<String>) -> PlayArgs {
+        match Cli::parse_from(line).command {
             Command::Run(run) => run.play,
             other => panic!("{other:?}"),
-        };
+        }
+    }
+
+    #[test]
+    fn play_arguments_survive_their_own_flags() {
+        let line = "gamesim run --seconds 2.5 --warmup 0 --mode paced --load hogs=4:idle,compile=2,shaders=2 \
+                    --loops-per-us 9 --workers 3 --display timer --audio none --steam-app-id 7 \
+                    --audio-device hw:1,0";
         let first = read(line.split_whitespace().map(str::to_owned).collect());
         let mut again = vec!["gamesim".to_owned(), "run".to_owned()];
         again.extend(first.to_args());

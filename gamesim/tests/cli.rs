@@ -111,6 +111,27 @@ fn paced_frames_follow_the_timer_and_loads_report_their_work() {
 }
 
 #[test]
+fn chat_stream_and_shaders_do_their_work_beside_and_inside_the_game() {
+    // In the order given, although shaders run inside the game and the others beside it.
+    let report = play(&["--load=chat=7:nice19,shaders=2,stream=2"]);
+    let [chat, shaders, stream] = &report.background[..] else {
+        panic!("{:?}", report.background);
+    };
+    assert_eq!(
+        [&chat.spec, &shaders.spec, &stream.spec].map(String::as_str),
+        ["chat=7:nice19", "shaders=2", "stream=2"]
+    );
+    for load in [chat, shaders, stream] {
+        assert!(load.loops > 0 && load.jobs > 0, "{load:?}");
+    }
+    assert!(
+        stream.deadlines > 0 && stream.missed <= stream.deadlines,
+        "{stream:?}"
+    );
+    assert_eq!((chat.deadlines, shaders.deadlines), (0, 0));
+}
+
+#[test]
 fn raw_samples_match_the_report() {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let path = dir.join("raw.csv");
