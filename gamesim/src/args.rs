@@ -2,7 +2,7 @@
 
 use crate::load::LoadSpec;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -154,6 +154,15 @@ pub struct PlayArgs {
     pub steam_app_id: Option<u32>,
 }
 
+impl Default for PlayArgs {
+    /// What an empty command line gives.
+    fn default() -> Self {
+        let command = Self::augment_args(clap::Command::new("play"));
+        Self::from_arg_matches(&command.get_matches_from(["play"]))
+            .expect("BUG: an argument of play has no default")
+    }
+}
+
 impl PlayArgs {
     /// The flags that give these values again, for a run in a process of its own.
     #[must_use]
@@ -221,6 +230,9 @@ pub struct RunArgs {
     /// Write every sample as CSV (series,value_ns)
     #[arg(long)]
     pub raw: Option<PathBuf>,
+    /// Print the measured window as a JSON line as soon as it is fixed (CLOCK_MONOTONIC, ns)
+    #[arg(long)]
+    pub announce: bool,
 }
 
 /// `gamesim compare`.
@@ -328,6 +340,12 @@ mod tests {
             Command::Run(run) => run.play,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn the_default_play_is_that_of_an_empty_command_line() {
+        let empty = read(vec!["gamesim".to_owned(), "run".to_owned()]);
+        assert_eq!(format!("{:?}", PlayArgs::default()), format!("{empty:?}"));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::signals::{Signals, Wake};
 use crate::stage::Stage;
 use crate::threads::{self, join};
 use crate::{EXIT_INTERRUPTED, audio, inject, input, raw, scheduler, steam, table};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
@@ -26,6 +27,9 @@ pub fn main(args: &RunArgs) -> Result<u8> {
         .json
         .as_ref()
         .is_some_and(|path| path.as_os_str() == "-");
+    if args.announce && print_json {
+        bail!("--announce and --json=- both print JSON: give --json a file");
+    }
     if let Some(app_id) = args.play.steam_app_id {
         steam::become_app(app_id).context("cannot restart as a Steam game")?;
     }
@@ -52,6 +56,7 @@ pub fn main(args: &RunArgs) -> Result<u8> {
 
 /// All that was measured.
 struct Samples {
+    window: Window,
     intervals_ns: Vec<u64>,
     presented: Presented,
     read: input::Read,
@@ -66,9 +71,16 @@ impl Samples {
             .sound
             .as_ref()
             .map_or(&[][..], |sound| &sound.lateness_ns);
+        let frame_at: Vec<u64> = self
+            .presented
+            .flips_ns
+            .iter()
+            .map(|flip_ns| flip_ns.saturating_sub(self.window.from_ns))
+            .collect();
         raw::write(
             path,
             &[
+                ("frame_at", &frame_at),
                 ("frame_interval", &self.intervals_ns),
                 ("input_to_flip", &self.presented.input_to_flip_ns),
                 ("audio_lateness", sound),
@@ -83,6 +95,11 @@ fn play(stage: &mut Stage, args: &RunArgs, signals: &Signals) -> Result<Option<S
     let from_ns = now_ns() + duration_ns(Duration::from_secs_f64(play.warmup));
     let until_ns = from_ns + duration_ns(Duration::from_secs_f64(play.seconds));
     let window = Window { from_ns, until_ns };
+    if args.announce {
+        let mut out = std::io::stdout();
+        writeln!(out, "{}", serde_json::to_string(&window)?)?;
+        out.flush()?;
+    }
     for helper in stage.injector.iter_mut().chain(&mut stage.audio) {
         helper.send(&window)?;
     }
@@ -113,6 +130,7 @@ fn play(stage: &mut Stage, args: &RunArgs, signals: &Signals) -> Result<Option<S
         .map(|pair| pair[1].saturating_sub(pair[0]))
         .collect();
     Ok(Some(Samples {
+        window,
         intervals_ns,
         presented,
         read,
