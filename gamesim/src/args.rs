@@ -350,9 +350,9 @@ mod tests {
 
     #[test]
     fn play_arguments_survive_their_own_flags() {
-        let line = "gamesim run --seconds 2.5 --warmup 0 --mode paced --load hogs=4:idle,compile=2,shaders=2 \
-                    --loops-per-us 9 --workers 3 --display timer --audio none --steam-app-id 7 \
-                    --audio-device hw:1,0";
+        let line = "gamesim run --seconds 2.5 --warmup 0 --mode paced \
+                    --load hogs=4:idle,compile=2,shaders=2 --loops-per-us 9 --workers 3 \
+                    --display timer --audio none --steam-app-id 7 --audio-device hw:1,0";
         let first = read(line.split_whitespace().map(str::to_owned).collect());
         let mut again = vec!["gamesim".to_owned(), "run".to_owned()];
         again.extend(first.to_args());

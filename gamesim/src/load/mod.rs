@@ -48,7 +48,7 @@ pub enum LoadSpec {
 const KINDS: &str = "hogs=N, compile=N, affinity=N, chat=N, stream=N (each with :nice19 or :idle \
                      if wanted), fifo=PERCENT or shaders=N";
 
-/// Four in five chat threads have a pipe, and a process may usually open 1024 files.
+/// Four in five chat threads have a pipe, two files each; a process may usually open 1024 files.
 const CHAT_MAX: u32 = 500;
 
 /// Why a load's text was refused.

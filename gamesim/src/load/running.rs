@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
 /// A load that waits for the window, or is at work.
+#[derive(Debug)]
 pub enum Load {
     /// A process of its own.
     Process(Helper),
