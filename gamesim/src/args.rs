@@ -2,7 +2,7 @@
 
 use crate::load::LoadSpec;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -101,7 +101,10 @@ pub struct PlayArgs {
     /// When the next frame begins
     #[arg(long, value_enum, default_value = "uncapped")]
     pub mode: Mode,
-    /// Background load: hogs=N, hogs=N:nice19, hogs=N:idle, compile=N, fifo=PERCENT, affinity=N
+    /// Background load: hogs=N busy threads, affinity=N that also change their affinity, compile=N
+    /// slots of short processes, chat=N mostly sleeping threads in wake chains of 5 (try 200),
+    /// stream=N encoder threads with 60 deadlines a second (try 4), each with :nice19 or :idle if
+    /// wanted; fifo=PERCENT of a CPU in real time; shaders=N threads in bursts inside the game
     #[arg(long, value_delimiter = ',')]
     pub load: Vec<LoadSpec>,
     /// Speed of this machine, instead of measuring it
@@ -149,6 +152,15 @@ pub struct PlayArgs {
     /// Look like the game with this number to a detector that reads the environment
     #[arg(long)]
     pub steam_app_id: Option<u32>,
+}
+
+impl Default for PlayArgs {
+    /// What an empty command line gives.
+    fn default() -> Self {
+        let command = Self::augment_args(clap::Command::new("play"));
+        Self::from_arg_matches(&command.get_matches_from(["play"]))
+            .expect("BUG: an argument of play has no default")
+    }
 }
 
 impl PlayArgs {
@@ -218,6 +230,9 @@ pub struct RunArgs {
     /// Write every sample as CSV (series,value_ns)
     #[arg(long)]
     pub raw: Option<PathBuf>,
+    /// Print the measured window as a JSON line as soon as it is fixed (CLOCK_MONOTONIC, ns)
+    #[arg(long)]
+    pub announce: bool,
 }
 
 /// `gamesim compare`.
@@ -312,7 +327,7 @@ pub struct CcLikeArgs {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cli, Command};
+    use super::{Cli, Command, PlayArgs};
     use clap::{CommandFactory, Parser};
 
     #[test]
@@ -320,15 +335,24 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    #[test]
-    fn play_arguments_survive_their_own_flags() {
-        let line = "gamesim run --seconds 2.5 --warmup 0 --mode paced --load hogs=4:idle,compile=2 \
-                    --loops-per-us 9 --workers 3 --display timer --audio none --steam-app-id 7 \
-                    --audio-device hw:1,0";
-        let read = |line: Vec<String>| match Cli::parse_from(line).command {
+    fn read(line: Vec<String>) -> PlayArgs {
+        match Cli::parse_from(line).command {
             Command::Run(run) => run.play,
             other => panic!("{other:?}"),
-        };
+        }
+    }
+
+    #[test]
+    fn the_default_play_is_that_of_an_empty_command_line() {
+        let empty = read(vec!["gamesim".to_owned(), "run".to_owned()]);
+        assert_eq!(format!("{:?}", PlayArgs::default()), format!("{empty:?}"));
+    }
+
+    #[test]
+    fn play_arguments_survive_their_own_flags() {
+        let line = "gamesim run --seconds 2.5 --warmup 0 --mode paced \
+                    --load hogs=4:idle,compile=2,shaders=2 --loops-per-us 9 --workers 3 \
+                    --display timer --audio none --steam-app-id 7 --audio-device hw:1,0";
         let first = read(line.split_whitespace().map(str::to_owned).collect());
         let mut again = vec!["gamesim".to_owned(), "run".to_owned()];
         again.extend(first.to_args());

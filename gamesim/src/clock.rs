@@ -21,6 +21,13 @@ pub fn duration_ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Sleeps, as a part of a load. A signal may end it early.
+pub fn pause(duration: Duration) {
+    let clock = nix::time::ClockId::CLOCK_MONOTONIC;
+    let flags = nix::time::ClockNanosleepFlags::empty();
+    let _ = nix::time::clock_nanosleep(clock, flags, &TimeSpec::from_duration(duration));
+}
+
 /// A periodic timer on CLOCK_MONOTONIC.
 #[derive(Debug)]
 pub struct Ticker {

@@ -162,10 +162,16 @@ pub struct Background {
     pub loops: u64,
     /// The same per second.
     pub loops_per_s: f64,
-    /// Processes that ended.
+    /// Compiler processes, chat chains, encoded frames or shaders that were finished.
     pub jobs: u64,
     /// The same per second.
     pub jobs_per_s: f64,
+    /// Deadlines of an encoder's threads.
+    #[serde(default)]
+    pub deadlines: u64,
+    /// Of those, missed.
+    #[serde(default)]
+    pub missed: u64,
 }
 
 /// Useful work of the measured part, in loops.

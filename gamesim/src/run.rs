@@ -3,6 +3,7 @@
 use crate::args::{Mode, RunArgs};
 use crate::clock::{duration_ns, now_ns};
 use crate::helper::{Helper, Window};
+use crate::load::running::Load;
 use crate::render::Presented;
 use crate::report::{
     Audio, Background, Frames, Input, Quantiles, RUN_SCHEMA, RunReport, Setup, Work,
@@ -11,7 +12,8 @@ use crate::signals::{Signals, Wake};
 use crate::stage::Stage;
 use crate::threads::{self, join};
 use crate::{EXIT_INTERRUPTED, audio, inject, input, raw, scheduler, steam, table};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
@@ -21,6 +23,13 @@ use std::time::Duration;
 /// # Errors
 /// When a part fails; a missing device is no failure.
 pub fn main(args: &RunArgs) -> Result<u8> {
+    let print_json = args
+        .json
+        .as_ref()
+        .is_some_and(|path| path.as_os_str() == "-");
+    if args.announce && print_json {
+        bail!("--announce and --json=- both print JSON: give --json a file");
+    }
     if let Some(app_id) = args.play.steam_app_id {
         steam::become_app(app_id).context("cannot restart as a Steam game")?;
     }
@@ -33,24 +42,21 @@ pub fn main(args: &RunArgs) -> Result<u8> {
     if let Some(path) = &args.raw {
         samples.write(path)?;
     }
-    match &args.json {
-        Some(path) if path.as_os_str() == "-" => {
-            println!("{}", serde_json::to_string_pretty(&report)?)
-        }
-        json => {
-            print!("{}", table::run(&report));
-            if let Some(path) = json {
-                let text = serde_json::to_string_pretty(&report)?;
-                std::fs::write(path, text)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-            }
-        }
+    if print_json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(0);
+    }
+    print!("{}", table::run(&report));
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(0)
 }
 
 /// All that was measured.
 struct Samples {
+    window: Window,
     intervals_ns: Vec<u64>,
     presented: Presented,
     read: input::Read,
@@ -65,9 +71,16 @@ impl Samples {
             .sound
             .as_ref()
             .map_or(&[][..], |sound| &sound.lateness_ns);
+        let frame_at: Vec<u64> = self
+            .presented
+            .flips_ns
+            .iter()
+            .map(|flip_ns| flip_ns.saturating_sub(self.window.from_ns))
+            .collect();
         raw::write(
             path,
             &[
+                ("frame_at", &frame_at),
                 ("frame_interval", &self.intervals_ns),
                 ("input_to_flip", &self.presented.input_to_flip_ns),
                 ("audio_lateness", sound),
@@ -82,13 +95,16 @@ fn play(stage: &mut Stage, args: &RunArgs, signals: &Signals) -> Result<Option<S
     let from_ns = now_ns() + duration_ns(Duration::from_secs_f64(play.warmup));
     let until_ns = from_ns + duration_ns(Duration::from_secs_f64(play.seconds));
     let window = Window { from_ns, until_ns };
-    let helpers = stage
-        .injector
-        .iter_mut()
-        .chain(&mut stage.audio)
-        .chain(&mut stage.loads);
-    for helper in helpers {
+    if args.announce {
+        let mut out = std::io::stdout();
+        writeln!(out, "{}", serde_json::to_string(&window)?)?;
+        out.flush()?;
+    }
+    for helper in stage.injector.iter_mut().chain(&mut stage.audio) {
         helper.send(&window)?;
+    }
+    for load in &mut stage.loads {
+        load.start(window)?;
     }
     let threads = threads::start(stage, args, window)?;
     if let Wake::Signal(_) = signals.wait(threads.ended.as_fd(), None)? {
@@ -105,8 +121,8 @@ fn play(stage: &mut Stage, args: &RunArgs, signals: &Signals) -> Result<Option<S
     let sound = stage.audio.as_mut().map(Helper::receive).transpose()?;
     let background = stage
         .loads
-        .iter_mut()
-        .map(Helper::receive)
+        .drain(..)
+        .map(Load::finish)
         .collect::<Result<_>>()?;
     let intervals_ns = presented
         .flips_ns
@@ -114,6 +130,7 @@ fn play(stage: &mut Stage, args: &RunArgs, signals: &Signals) -> Result<Option<S
         .map(|pair| pair[1].saturating_sub(pair[0]))
         .collect();
     Ok(Some(Samples {
+        window,
         intervals_ns,
         presented,
         read,

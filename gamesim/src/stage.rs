@@ -4,6 +4,7 @@ use crate::args::{Device, Mode, PlayArgs};
 use crate::gpu::Gpu;
 use crate::helper::Helper;
 use crate::input::{self, Source};
+use crate::load::running::Load;
 use crate::report::Parts;
 use crate::{audio, calibrate, compositor, inject};
 use anyhow::{Result, anyhow};
@@ -17,7 +18,7 @@ pub struct Stage {
     /// Plays sound.
     pub audio: Option<Helper>,
     /// Background loads, in the order given.
-    pub loads: Vec<Helper>,
+    pub loads: Vec<Load>,
     /// The render node; the render thread takes it.
     pub gpu: Option<Gpu>,
     /// Input; the input thread takes it.
@@ -47,15 +48,11 @@ impl Stage {
         let (audio, sound) = start_audio(play, oracle, loops_per_us)?;
         let (injector, source) = start_input(play, &mut notes)?;
         let gpu = start_gpu(play, &mut notes);
-        let mut loads = Vec::new();
-        for spec in &play.load {
-            let mut args = vec!["load".to_owned()];
-            flag(&mut args, "spec", spec);
-            flag(&mut args, "loops-per-us", loops_per_us);
-            let mut load = Helper::spawn(&format!("{spec} load"), &args)?;
-            load.receive::<()>()?;
-            loads.push(load);
-        }
+        let loads = play
+            .load
+            .iter()
+            .map(|spec| Load::set_up(*spec, loops_per_us))
+            .collect::<Result<_>>()?;
         let display = if shown.kms { "kms" } else { "timer" };
         notes.push(format!("display {display}: {}", shown.note));
         if let Some(sound) = &sound {

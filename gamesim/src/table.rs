@@ -98,8 +98,17 @@ pub fn run(report: &RunReport) -> String {
         } else {
             String::new()
         };
+        let missed = if load.deadlines > 0 {
+            format!(", {} of {} deadlines missed", load.missed, load.deadlines)
+        } else {
+            String::new()
+        };
         let rate = load.loops_per_s / 1e6;
-        let _ = writeln!(out, "{:<18} {rate:.1} million loops/s{jobs}", load.spec);
+        let _ = writeln!(
+            out,
+            "{:<18} {rate:.1} million loops/s{jobs}{missed}",
+            load.spec
+        );
     }
     let work = &report.work;
     let _ = writeln!(

@@ -111,6 +111,44 @@ fn paced_frames_follow_the_timer_and_loads_report_their_work() {
 }
 
 #[test]
+fn chat_stream_and_shaders_do_their_work_beside_and_inside_the_game() {
+    // In the order given, although shaders run inside the game and the others beside it.
+    let report = play(&["--load=chat=7:nice19,shaders=2,stream=2"]);
+    let [chat, shaders, stream] = &report.background[..] else {
+        panic!("{:?}", report.background);
+    };
+    assert_eq!(
+        [&chat.spec, &shaders.spec, &stream.spec].map(String::as_str),
+        ["chat=7:nice19", "shaders=2", "stream=2"]
+    );
+    for load in [chat, shaders, stream] {
+        assert!(load.loops > 0 && load.jobs > 0, "{load:?}");
+    }
+    assert!(
+        stream.deadlines > 0 && stream.missed <= stream.deadlines,
+        "{stream:?}"
+    );
+    assert_eq!((chat.deadlines, shaders.deadlines), (0, 0));
+}
+
+#[test]
+fn the_measured_window_is_announced_before_the_table() {
+    // All timers, but without the JSON on stdout, which would leave a reader with two documents.
+    let with_table = &TIMERS[..TIMERS.len() - 1];
+    let before_ns = gamesim::clock::now_ns();
+    let output = gamesim(&[with_table, &["--announce"]].concat());
+    let printed = text(&output.stdout);
+    let (first, table) = printed.split_once('\n').expect("lines");
+    let window: gamesim::helper::Window = serde_json::from_str(first).expect("a window");
+    assert!((window.seconds() - 0.5).abs() < 1e-6, "{window:?}");
+    assert!(window.from_ns > before_ns && window.until_ns <= gamesim::clock::now_ns());
+    assert!(table.contains("frames"), "{table}");
+    let refused = gamesim(&[&TIMERS[..], &["--announce"]].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stdout.is_empty() && text(&refused.stderr).contains("--json"));
+}
+
+#[test]
 fn raw_samples_match_the_report() {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let path = dir.join("raw.csv");
@@ -118,6 +156,7 @@ fn raw_samples_match_the_report() {
     let raw = std::fs::read_to_string(&path).unwrap();
     let count = |name: &str| raw.lines().filter(|line| line.starts_with(name)).count() as u64;
     assert_eq!(count("frame_interval,"), report.frames.interval.samples);
+    assert_eq!(count("frame_at,"), report.frames.count);
     assert_eq!(count("input_to_flip,"), report.input.to_flip.samples);
     assert_eq!(
         count("audio_lateness,"),
@@ -214,4 +253,39 @@ fn only_the_game_itself_carries_steams_variables_and_sigint_leaves_nothing() {
     assert!(!seen.1.is_empty() && seen.1.iter().all(|(_, env)| !env.contains("SteamAppId")));
     let left = marked();
     assert!(left.0.is_empty() && left.1.is_empty(), "{left:?}");
+}
+
+#[test]
+fn loads_end_with_the_game_however_it_ends() {
+    use nix::sys::signal::{Signal, kill};
+    use std::io::{BufRead, BufReader};
+    for (signal, speed) in [
+        (Signal::SIGTERM, "--loops-per-us=4322"),
+        (Signal::SIGKILL, "--loops-per-us=4323"),
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gamesim"))
+            .args(["run", "--announce", "--seconds=4321", speed])
+            .args(["--display=timer", "--input=none", "--gpu=none"])
+            .arg("--audio=none")
+            .arg("--load=chat=10:idle,stream=1:idle,shaders=1")
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        for load in ["chat=10:idle", "stream=1:idle"] {
+            let helpers = environments(&format!("--spec={load} {speed}"));
+            assert_eq!(helpers.len(), 1, "{load}: {line}");
+        }
+        let pid = i32::try_from(child.id()).unwrap();
+        kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+        child.wait().unwrap();
+        // After SIGKILL the helpers hear of it from the kernel, a little later.
+        let start = std::time::Instant::now();
+        while !environments(speed).is_empty() && start.elapsed() < gamesim::helper::PATIENCE {
+            std::thread::yield_now();
+        }
+        assert_eq!(environments(speed), [], "{signal}");
+    }
 }

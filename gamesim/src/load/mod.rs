@@ -1,12 +1,16 @@
 //! Background load: what it can be, and the process that does it.
 
+pub mod chat;
 pub mod compile;
+pub mod running;
+pub mod shaders;
+pub mod stream;
 pub mod threads;
 
 use crate::args::LoadArgs;
 use crate::helper::{self, Window};
 use crate::report::Background;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -33,10 +37,19 @@ pub enum LoadSpec {
     Fifo(u32),
     /// Threads that never wait and keep changing their own affinity.
     Affinity(u32, Class),
+    /// Threads that nearly always sleep and wake one another in chains.
+    Chat(u32, Class),
+    /// Encoder threads with deadlines.
+    Stream(u32, Class),
+    /// Bursts of this many threads inside the game process.
+    Shaders(u32),
 }
 
-const KINDS: &str =
-    "hogs=N, compile=N, affinity=N (each with :nice19 or :idle if wanted) or fifo=PERCENT";
+const KINDS: &str = "hogs=N, compile=N, affinity=N, chat=N, stream=N (each with :nice19 or :idle \
+                     if wanted), fifo=PERCENT or shaders=N";
+
+/// Four in five chat threads have a pipe, two files each; a process may usually open 1024 files.
+const CHAT_MAX: u32 = 500;
 
 /// Why a load's text was refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -57,6 +70,9 @@ pub enum SpecError {
     /// The part after the colon is unknown.
     #[error("unknown class {0:?} of a load; expected nice19 or idle")]
     Class(String),
+    /// This load has no classes.
+    #[error("load {0} takes a number only, without a class")]
+    NoClass(String),
 }
 
 impl FromStr for LoadSpec {
@@ -79,12 +95,18 @@ impl FromStr for LoadSpec {
                 text: number.to_owned(),
             }),
         };
+        let plain = || match class {
+            Class::Normal => Ok(()),
+            Class::Nice19 | Class::Idle => Err(SpecError::NoClass(kind.to_owned())),
+        };
         match kind {
             "hogs" => Ok(Self::Hogs(count(4096)?, class)),
             "compile" => Ok(Self::Compile(count(1024)?, class)),
             "affinity" => Ok(Self::Affinity(count(4096)?, class)),
-            "fifo" if class == Class::Normal => Ok(Self::Fifo(count(95)?)),
-            "fifo" => Err(SpecError::Class(rest.to_owned())),
+            "chat" => Ok(Self::Chat(count(CHAT_MAX)?, class)),
+            "stream" => Ok(Self::Stream(count(1024)?, class)),
+            "fifo" => plain().and_then(|()| Ok(Self::Fifo(count(95)?))),
+            "shaders" => plain().and_then(|()| Ok(Self::Shaders(count(1024)?))),
             _ => Err(unknown()),
         }
     }
@@ -96,7 +118,10 @@ impl fmt::Display for LoadSpec {
             Self::Hogs(count, class) => ("hogs", count, class),
             Self::Compile(count, class) => ("compile", count, class),
             Self::Affinity(count, class) => ("affinity", count, class),
+            Self::Chat(count, class) => ("chat", count, class),
+            Self::Stream(count, class) => ("stream", count, class),
             Self::Fifo(percent) => ("fifo", percent, Class::Normal),
+            Self::Shaders(count) => ("shaders", count, Class::Normal),
         };
         let suffix = match class {
             Class::Normal => "",
@@ -108,12 +133,42 @@ impl fmt::Display for LoadSpec {
 }
 
 /// Work finished inside the window.
-#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
     /// Loops of work.
     pub loops: u64,
-    /// Processes that ended well.
+    /// Compiler processes that ended well, chat chains run to their end, frames encoded,
+    /// shaders compiled.
     pub jobs: u64,
+    /// Deadlines inside the window.
+    pub deadlines: u64,
+    /// Of those, missed.
+    pub missed: u64,
+}
+
+impl std::ops::AddAssign for Done {
+    fn add_assign(&mut self, other: Self) {
+        self.loops += other.loops;
+        self.jobs += other.jobs;
+        self.deadlines += other.deadlines;
+        self.missed += other.missed;
+    }
+}
+
+impl Done {
+    /// What is reported of a load that did this in the window.
+    #[must_use]
+    pub fn report(&self, spec: LoadSpec, window: Window) -> Background {
+        Background {
+            spec: spec.to_string(),
+            loops: self.loops,
+            loops_per_s: self.loops as f64 / window.seconds(),
+            jobs: self.jobs,
+            jobs_per_s: self.jobs as f64 / window.seconds(),
+            deadlines: self.deadlines,
+            missed: self.missed,
+        }
+    }
 }
 
 /// The load process.
@@ -128,10 +183,11 @@ pub fn main(args: &LoadArgs) -> Result<()> {
     } else {
         None
     };
-    let (mut stream, mut reader) = helper::attach("gs-load")?;
-    helper::send(&mut stream, &())?;
+    let (mut socket, mut reader) = helper::attach("gs-load")?;
+    helper::send(&mut socket, &())?;
     let window: Window = helper::receive(&mut reader)?;
-    let chunk = args.loops_per_us.saturating_mul(100);
+    let speed = args.loops_per_us;
+    let chunk = speed.saturating_mul(100);
     let done = match (args.spec, signals) {
         (LoadSpec::Hogs(count, class), _) => threads::hogs(count, class, false, chunk, window)?,
         (LoadSpec::Affinity(count, class), _) => threads::hogs(count, class, true, chunk, window)?,
@@ -141,15 +197,11 @@ pub fn main(args: &LoadArgs) -> Result<()> {
             compile::storm(slots, chunk.saturating_mul(200), window, &signals)?
         }
         (LoadSpec::Compile(..), None) => Done::default(),
+        (LoadSpec::Chat(count, class), _) => chat::chains(count, class, speed, window)?,
+        (LoadSpec::Stream(count, class), _) => stream::encode(count, class, speed, window)?,
+        (LoadSpec::Shaders(_), _) => bail!("shaders run inside the game process"),
     };
-    let report = Background {
-        spec: args.spec.to_string(),
-        loops: done.loops,
-        loops_per_s: done.loops as f64 / window.seconds(),
-        jobs: done.jobs,
-        jobs_per_s: done.jobs as f64 / window.seconds(),
-    };
-    helper::send(&mut stream, &report)
+    helper::send(&mut socket, &done.report(args.spec, window))
 }
 
 #[cfg(test)]
@@ -165,6 +217,11 @@ mod tests {
             "compile=3",
             "fifo=80",
             "affinity=2",
+            "chat=200",
+            "chat=7:idle",
+            "stream=4",
+            "stream=1:nice19",
+            "shaders=4",
         ] {
             let spec: LoadSpec = text.parse().unwrap();
             assert_eq!(spec.to_string(), text);
@@ -186,6 +243,9 @@ mod tests {
             SpecError::Number { .. }
         ));
         assert!(matches!(parse("hogs=4:nice5"), SpecError::Class(_)));
-        assert!(matches!(parse("fifo=50:idle"), SpecError::Class(_)));
+        assert!(matches!(parse("chat=501"), SpecError::Number { .. }));
+        assert!(matches!(parse("stream=0"), SpecError::Number { .. }));
+        assert!(matches!(parse("fifo=50:idle"), SpecError::NoClass(_)));
+        assert!(matches!(parse("shaders=4:nice19"), SpecError::NoClass(_)));
     }
 }
