@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{ArgAction, Parser, value_parser};
 use scx_utils::libbpf_clap_opts::LibbpfOpts;
 
+use crate::config::Feature;
+
 /// Bounds of the options that end in `-us` and set a slice.
 const SLICE_US_RANGE: std::ops::RangeInclusive<u64> = 100..=100_000;
 /// Highest process id that Linux gives out (`PID_MAX_LIMIT`).
@@ -136,6 +138,16 @@ pub struct Cli {
         help_heading = "Debugging"
     )]
     pub exit_dump_len: u32,
+
+    /// Switch off parts of the policy, to measure what each buys
+    #[arg(
+        long,
+        value_name = "FEATURE",
+        value_enum,
+        value_delimiter = ',',
+        help_heading = "Debugging"
+    )]
+    pub without: Vec<Feature>,
 
     /// Options of libbpf, the same in all sched_ext schedulers.
     #[command(flatten, next_help_heading = "libbpf")]

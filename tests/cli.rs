@@ -6,6 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use clap::ValueEnum;
+use scx_gamer::config::Feature;
+
 fn scx_gamer(args: &[&str]) -> Output {
     let binary = env!("CARGO_BIN_EXE_scx_gamer");
     Command::new(binary)
@@ -58,6 +61,7 @@ fn help_names_every_option_with_its_default() {
             "--verbose",
             "--version",
             "--exit-dump-len <BYTES>",
+            "--without <FEATURE>",
             "--kconfig <KCONFIG>",
         ] {
             assert!(help.contains(option), "{flag} lacks {option}:\n{help}");
@@ -109,6 +113,24 @@ fn malformed_value_or_unknown_flag_is_named() {
     assert_usage_error(&["--stats"], &["--stats <SEC>"]);
     assert_usage_error(&["--turbo"], &["--turbo"]);
     assert_usage_error(&["game"], &["game"]);
+}
+
+#[test]
+fn features_to_switch_off_are_listed_and_others_refused() {
+    let names: Vec<String> = Feature::value_variants()
+        .iter()
+        .map(Feature::to_string)
+        .collect();
+    for wrong in ["turbo", "boost,turbo", "boost,", ""] {
+        let mut parts = vec!["--without <FEATURE>"];
+        parts.extend(names.iter().map(String::as_str));
+        assert_usage_error(&["--without", wrong], &parts);
+    }
+    let help = stdout(&scx_gamer(&["--help"]));
+    for name in names {
+        let described = |line: &str| line.trim_start().starts_with(&format!("- {name}:"));
+        assert!(help.lines().any(described), "no {name} in:\n{help}");
+    }
 }
 
 #[test]

@@ -28,7 +28,8 @@ static __always_inline void charge_run(struct task_ctx *tctx, s32 cpu, u64 now_n
 		vtime.now_ns = vtime_ns;
 
 	tctx->vruntime_ns += charge_ns;
-	tctx->recent_run_ns += charge_ns;
+	if (recent_run_counts)
+		tctx->recent_run_ns += charge_ns;
 	tctx->awake_run_ns += ran_ns;
 	get_cpu_ctx(cpu)->ran_ns += ran_ns;
 	s = get_stats();

@@ -120,7 +120,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	if (tctx->boost && !who.boost)
 		count(STAT_SPIN_UNBOOSTED);
 
-	if (is_percpu_kthread(p, tctx) && (enq_flags & SCX_ENQ_WAKEUP) &&
+	if (kthreads_direct && is_percpu_kthread(p, tctx) && (enq_flags & SCX_ENQ_WAKEUP) &&
 	    !(enq_flags & SCX_ENQ_REENQ) && !would_starve(home_cpu, llc, now_ns)) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
 		count(STAT_DISPATCH_KTHREAD);

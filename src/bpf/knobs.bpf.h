@@ -26,6 +26,26 @@ const volatile u32 busy_enter_pct = 85;
 /* Boost of each role, 0..7. */
 const volatile u8 role_boost[ROLE_CNT];
 
+/*
+ * The next five switch off a part of the policy, to measure what it buys. Without all of them every
+ * task still runs within its bound; what that rests on has no knob.
+ */
+
+/* A waking task goes straight to an idle CPU. */
+const volatile bool dispatch_direct = true;
+
+/* A woken kernel thread of one CPU goes straight there. */
+const volatile bool kthreads_direct = true;
+
+/* An arrival may put off a running task. */
+const volatile bool arrivals_preempt = true;
+
+/* Recent run makes a deadline later. */
+const volatile bool recent_run_counts = true;
+
+/* How far behind the virtual now a waking task may stay, in ns; 0: it keeps no credit. */
+const volatile u64 sleep_credit_ns = POLICY_CREDIT_NS;
+
 /* Highest CPU id + 1. */
 const volatile u32 cpu_id_cnt = 1;
 const volatile u32 llc_cnt = 1;

@@ -34,7 +34,7 @@ static __always_inline u64 victim_span_ns(const struct arrival *who, s32 cpu)
 	};
 	s64 ran_ns = policy_delta_ns(who->now_ns, run_start_ns);
 
-	if (!run_start_ns || ran_ns <= 0)
+	if (!arrivals_preempt || !run_start_ns || ran_ns <= 0)
 		return 0;
 	in.running_for_ns = ran_ns;
 	/* It has grown by what was run since it was published. */

@@ -18,8 +18,12 @@
 static __always_inline s32 select_warm_cpu(struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
 	bool is_idle = false;
-	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
+	s32 cpu;
 
+	/* The search would claim an idle CPU; enqueue looks for one, once the task is counted. */
+	if (!dispatch_direct)
+		return prev_cpu;
+	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
 	if (is_idle && !is_waiting(QUEUE_OF_CPU(cpu))) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
 		count(STAT_DISPATCH_IDLE);

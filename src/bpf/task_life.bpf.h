@@ -45,7 +45,7 @@ static __always_inline void wake_task(struct task_struct *p, struct task_ctx *tc
 		tctx->recent_run_ns = 0;
 		tctx->awake_run_ns = 0;
 		tctx->vruntime_ns = policy_vruntime_clamp(tctx->vruntime_ns, vtime.now_ns,
-							  POLICY_CREDIT_NS, wait_bound_ns);
+							  sleep_credit_ns, wait_bound_ns);
 	}
 	tctx->wait_start_ns = now_ns;
 	refresh_roles(p, tctx, now_ns);

@@ -2,18 +2,21 @@
 //!
 //! [`Config::from_cli`] is pure but for one look at the files which the libbpf options name.
 
+mod feature;
 mod units;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
 use scx_utils::libbpf_clap_opts::LibbpfOpts;
 
+pub use feature::Feature;
 pub use units::{Boost, Nanoseconds, Percent};
 
 use crate::cli::Cli;
-use crate::intf;
+use crate::{intf, policy};
 
 const ROLE_CNT: usize = intf::ROLE_CNT as usize;
 
@@ -32,6 +35,18 @@ pub struct Config {
     pub busy_threshold: Percent,
     /// No deadline lies further ahead; at least `slice`.
     pub wait_bound: Nanoseconds,
+    /// A waking thread goes straight to an idle CPU.
+    pub dispatch_direct: bool,
+    /// A woken kernel thread of one CPU goes straight there.
+    pub kthreads_direct: bool,
+    /// An arrival may put off a running thread.
+    pub arrivals_preempt: bool,
+    /// Recent run makes a deadline later.
+    pub recent_run_counts: bool,
+    /// How far behind the virtual now a waking thread may stay.
+    pub sleep_credit: Nanoseconds,
+    /// What of the policy is switched off; the fields above say so already.
+    pub without: BTreeSet<Feature>,
     /// The game's process, if the user named it.
     pub game_pid: Option<NonZeroU32>,
     /// How often the daemon prints a line of statistics, if at all.
@@ -115,7 +130,7 @@ impl Config {
         let mut boosts = [Boost::NONE; ROLE_CNT];
         boosts[intf::ROLE_INPUT as usize] = boost("--boost-input", cli.boost_input)?;
         boosts[intf::ROLE_GAME as usize] = boost("--boost-game", cli.boost_game)?;
-        Ok(Self {
+        let mut config = Self {
             slice,
             slice_min,
             boosts,
@@ -126,11 +141,21 @@ impl Config {
                 range: "1..=100",
             })?,
             wait_bound,
+            dispatch_direct: true,
+            kthreads_direct: true,
+            arrivals_preempt: true,
+            recent_run_counts: true,
+            sleep_credit: Nanoseconds::from_ns(policy::CREDIT_NS),
+            without: cli.without.iter().copied().collect(),
             game_pid: cli.game_pid.and_then(NonZeroU32::new),
             stats_interval: cli.stats,
             exit_dump_len: cli.exit_dump_len,
             libbpf: cli.libbpf.clone(),
-        })
+        };
+        for feature in config.without.clone() {
+            feature.switch_off(&mut config);
+        }
+        Ok(config)
     }
 
     /// The boosts as the BPF side takes them, by `ROLE_*`.
@@ -180,7 +205,24 @@ mod tests {
         assert_eq!(config.wait_bound.get(), 300_000_000);
         assert_eq!(config.busy_threshold.get(), 85);
         assert_eq!(config.boost_of_role(), [7, 3, 0, 0]);
+        assert_eq!(config.sleep_credit.get(), policy::CREDIT_NS);
         assert_eq!(config.game_pid, None);
+        assert!(config.without.is_empty());
+    }
+
+    #[test]
+    fn features_are_switched_off_in_lists_and_one_by_one() {
+        let config = config(&[
+            "--without",
+            "preempt,boost,preempt",
+            "--without=busy-slices",
+        ]);
+        let config = config.expect("features");
+        let expected = [Feature::Boost, Feature::Preempt, Feature::BusySlices];
+        assert_eq!(config.without, expected.into());
+        assert_eq!(config.boost_of_role(), [0; ROLE_CNT]);
+        assert_eq!(config.slice_min, config.slice);
+        assert!(!config.arrivals_preempt && config.dispatch_direct);
     }
 
     #[test]

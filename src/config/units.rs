@@ -5,6 +5,11 @@
 pub struct Nanoseconds(u64);
 
 impl Nanoseconds {
+    /// From nanoseconds.
+    pub const fn from_ns(ns: u64) -> Self {
+        Self(ns)
+    }
+
     /// From microseconds; saturates.
     pub const fn from_us(us: u64) -> Self {
         Self(us.saturating_mul(1_000))

@@ -21,7 +21,7 @@ use scx_utils::Topology;
 use self::sensors::Sensors;
 use self::statistics::Statistics;
 use self::stop::StopSignal;
-use crate::config::Config;
+use crate::config::{Config, Feature};
 use crate::detect::evidence::Evidence;
 use crate::privileges;
 use crate::scheduler::{Attached, Opened, preflight};
@@ -51,6 +51,7 @@ enum Source {
 pub fn run(config: &Config) -> Result<()> {
     quieten_libbpf();
     preflight::check()?;
+    warn_of_missing_parts(config);
     come_first();
     privileges::drop_unneeded()?;
     let stop = StopSignal::install()?;
@@ -87,6 +88,18 @@ pub fn verify(config: &Config, layout: &Layout) -> Result<Vec<(String, u32)>> {
     let opened = Opened::open(&mut storage, &config.libbpf)?;
     let loaded = opened.load(config, layout, &Evidence::create()?)?;
     Ok(loaded.verified_instructions())
+}
+
+/// So that nobody takes the run for a usual one.
+fn warn_of_missing_parts(config: &Config) {
+    if config.without.is_empty() {
+        return;
+    }
+    let names: Vec<String> = config.without.iter().map(Feature::to_string).collect();
+    warn!(
+        "switched off by --without, to measure and not to play: {}",
+        names.join(", ")
+    );
 }
 
 /// Takes the priority above. Where a service manager has not left the right, its own setting holds.

@@ -22,6 +22,11 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.input_window_ns = config.input_window.get();
     rodata.busy_enter_pct = config.busy_threshold.get();
     rodata.role_boost = config.boost_of_role();
+    rodata.dispatch_direct = config.dispatch_direct;
+    rodata.kthreads_direct = config.kthreads_direct;
+    rodata.arrivals_preempt = config.arrivals_preempt;
+    rodata.recent_run_counts = config.recent_run_counts;
+    rodata.sleep_credit_ns = config.sleep_credit.get();
     skel.struct_ops.gamer_ops_mut().exit_dump_len = config.exit_dump_len;
     Ok(())
 }

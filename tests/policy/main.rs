@@ -2,6 +2,7 @@
 //! Method: property tests, a reference model in Rust, table cases and a snapshot of decisions.
 
 mod deadline;
+mod features;
 mod hist;
 mod inputs;
 mod pick;

@@ -1,8 +1,11 @@
 //! The laws. Tolerances are what was observed, rounded up; every run repeats exactly by its seed.
 
+use clap::ValueEnum;
+use scx_gamer::config::Feature;
 use scx_gamer::policy::TURN_NS_MIN;
 
 use crate::machine::{Machine, TURN_NS_MAX};
+use crate::parts::Parts;
 use crate::script::{MS, Pattern, Rng, SEC, Spec, US};
 
 const SEEDS: std::ops::Range<u64> = 0..4;
@@ -85,6 +88,27 @@ fn any_mix_waits_within_its_bound_and_no_cpu_idles_beside_work() {
             .fold(longest_ns, u64::max);
     }
     println!("longest wait: {} ms", longest_ns / MS);
+}
+
+/// What is switched off to see what it buys must not be what keeps the promise.
+#[test]
+fn waits_keep_their_bound_without_any_part_and_without_all() {
+    let features = Feature::value_variants();
+    let mut sets: Vec<&[Feature]> = features.iter().map(std::slice::from_ref).collect();
+    sets.push(features);
+    for without in sets {
+        println!("without {without:?}");
+        for seed in 0..12 {
+            let mut rng = Rng(seed);
+            let cpu_cnt = 1 + rng.index(16);
+            let specs = random_specs(&mut rng, cpu_cnt);
+            let machine = Machine::new(cpu_cnt, seed, &specs)
+                .with_parts(Parts::without(without))
+                .run(3 * SEC);
+            assert_waits_are_bounded(&machine, seed);
+            assert!(!without.contains(&Feature::Preempt) || machine.preempt_cnt == 0);
+        }
+    }
 }
 
 #[test]

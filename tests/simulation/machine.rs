@@ -8,14 +8,15 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use scx_gamer::policy::{
-    CREDIT_NS, DeadlineInput, Pick, PickInput, Preempt, PreemptInput, boost_earned, charge_ns,
-    deadline_ns, delta_ns, pick, preempt, slice_ns, span_ns, vruntime_clamp, vtime_advance,
+    DeadlineInput, Pick, PickInput, Preempt, PreemptInput, boost_earned, charge_ns, deadline_ns,
+    delta_ns, pick, preempt, slice_ns, span_ns, vruntime_clamp, vtime_advance,
 };
 
+use crate::parts::Parts;
 use crate::script::{MS, Pattern, Rng, SEC, Spec, Task};
 
-const SLICE_NS: u64 = 3 * MS;
-const SLICE_NS_MIN: u64 = MS / 2;
+pub(crate) const SLICE_NS: u64 = 3 * MS;
+pub(crate) const SLICE_NS_MIN: u64 = MS / 2;
 const WAIT_BOUND_NS: u64 = 300 * MS;
 /// The kernel notices the end of a slice at its tick only (250 Hz, the slowest in common use).
 const TICK_NS: u64 = 4 * MS;
@@ -48,6 +49,7 @@ pub(crate) struct Machine {
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     event_cnt: u64,
     rng: Rng,
+    parts: Parts,
     pub(crate) preempt_cnt: u64,
 }
 
@@ -66,6 +68,7 @@ impl Machine {
             events: BinaryHeap::new(),
             event_cnt: 0,
             rng: Rng(seed),
+            parts: Parts::ALL,
             preempt_cnt: 0,
         };
         for task in 0..specs.len() {
@@ -75,6 +78,11 @@ impl Machine {
             }
         }
         machine
+    }
+
+    /// The same machine with only these parts of the policy.
+    pub(crate) fn with_parts(self, parts: Parts) -> Self {
+        Self { parts, ..self }
     }
 
     /// Advances to `end_ns` of virtual time; panics if a CPU idles beside a task it could run.
@@ -141,7 +149,7 @@ impl Machine {
     /// Puts a sleeper into its queue; false: it was awake and will do one run more.
     fn make_runnable(&mut self, task: usize) -> bool {
         let run_ns = self.draw_run_ns(task);
-        let vtime_ns = self.vtime_ns;
+        let (vtime_ns, credit_ns) = (self.vtime_ns, self.parts.credit_ns);
         let task_ctx = &mut self.tasks[task];
         task_ctx.due_cnt += 1;
         if !task_ctx.asleep {
@@ -153,7 +161,7 @@ impl Machine {
         task_ctx.awake_run_ns = 0;
         task_ctx.run_left_ns = run_ns;
         task_ctx.vruntime_ns =
-            vruntime_clamp(task_ctx.vruntime_ns, vtime_ns, CREDIT_NS, WAIT_BOUND_NS);
+            vruntime_clamp(task_ctx.vruntime_ns, vtime_ns, credit_ns, WAIT_BOUND_NS);
         self.set_deadline(task);
         self.insert(task);
         true
@@ -172,7 +180,11 @@ impl Machine {
         let input = DeadlineInput {
             now_ns: self.clock_ns(),
             lag_ns: delta_ns(task_ctx.vruntime_ns, self.vtime_ns),
-            recent_run_ns: task_ctx.recent_run_ns,
+            recent_run_ns: if self.parts.recent_run {
+                task_ctx.recent_run_ns
+            } else {
+                0
+            },
             wait_bound_ns: WAIT_BOUND_NS,
             boost: self.boost(task),
             in_window: false,
@@ -182,6 +194,9 @@ impl Machine {
     }
 
     fn boost(&self, task: usize) -> u32 {
+        if !self.parts.boosts {
+            return 0;
+        }
         boost_earned(self.tasks[task].spec.boost, self.tasks[task].awake_run_ns)
     }
 
@@ -208,6 +223,9 @@ impl Machine {
             .find(|&&cpu| self.cpus[cpu].running.is_none())
         {
             return self.dispatch(idle, None);
+        }
+        if !self.parts.preempts {
+            return;
         }
         let span_ns = |cpu: &usize| self.cpus[*cpu].running.map(|task| self.tasks[task].span_ns);
         victims.sort_by_key(|cpu| Reverse(span_ns(cpu)));
@@ -336,7 +354,7 @@ impl Machine {
         let count = |value: usize| u32::try_from(value).expect("BUG: more than 2^32 tasks");
         let slice_ns = slice_ns(
             SLICE_NS,
-            SLICE_NS_MIN,
+            self.parts.slice_ns_min,
             count(waiting_cnt),
             count(self.cpus.len()),
             true,

@@ -3,4 +3,5 @@
 
 mod laws;
 mod machine;
+mod parts;
 mod script;

@@ -5,8 +5,10 @@ use std::fs::{self, File};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use gamesim::comparison::CompareReport;
 use nix::sys::signal::Signal;
+use scx_gamer::config::Feature;
 use waittrace::WaitReport;
 
 use super::require_vm;
@@ -33,8 +35,44 @@ fn stress_of_30_s_starves_nobody() {
     let load = format!(
         "--load=hogs={hogs}:nice19,hogs={hogs}:idle,compile={cpus},affinity={cpus},fifo=80"
     );
+    play_and_check_waits(&mut daemon, 30, &load);
+    let metrics = daemon.metrics();
+    println!(
+        "longest wait by the daemon {:.0} us",
+        metrics.wait_max_ever_us
+    );
+    assert_eq!(metrics.missing_contexts, 0);
+    assert!(metrics.preempts > 0 && metrics.dispatch_idle > 0 && metrics.dispatch_kthread > 0);
+}
+
+#[test]
+#[ignore = "runs inside the VM"]
+fn without_any_feature_nobody_starves() {
+    require_vm();
+    let names: Vec<String> = Feature::value_variants()
+        .iter()
+        .map(Feature::to_string)
+        .collect();
+    let mut daemon = Daemon::start(&["--without", &names.join(",")]);
+    daemon.wait_for_log(&format!("to measure and not to play: {}", names.join(", ")));
+    let cpus = daemon.metrics().cpus;
+    let load = format!("--load=hogs={cpus}:nice19,hogs={cpus}:idle,compile={cpus},affinity={cpus}");
+    play_and_check_waits(&mut daemon, 8, &load);
+    let metrics = daemon.metrics();
+    assert_eq!(metrics.missing_contexts, 0);
+    let decided = [
+        metrics.preempts,
+        metrics.dispatch_idle,
+        metrics.dispatch_kthread,
+        metrics.window_hits,
+    ];
+    assert_eq!(decided, [0; 4], "something was not switched off");
+}
+
+/// Plays under this load: the daemon stays in charge, every background works, nobody waits too long.
+fn play_and_check_waits(daemon: &mut Daemon, seconds: u32, load: &str) {
     let waits = "/run/waittrace_test.json";
-    let game = gamesim_run(30, &["--steam-app-id=42", &load]);
+    let game = gamesim_run(seconds, &["--steam-app-id=42", load]);
     let mut traced = Command::new(built("waittrace"));
     traced.args(["--json", "--out", waits, "--"]).args(&game);
     let status = start(&mut traced).wait(PATIENCE).expect("ends in time");
@@ -59,12 +97,6 @@ fn stress_of_30_s_starves_nobody() {
         );
         assert!(longest.wait_us < WAIT_MAX_US, "{longest:?}");
     }
-    let metrics = daemon.metrics();
-    println!(
-        "longest wait by the daemon {:.0} us",
-        metrics.wait_max_ever_us
-    );
-    assert_eq!(metrics.missing_contexts, 0);
 }
 
 /// The only test that takes a CPU away, and not just after a daemon has ended: 6.18 deadlocks when a

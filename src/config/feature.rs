@@ -1,0 +1,52 @@
+//! The parts of the scheduling policy that can be switched off, to measure what each buys. Nothing
+//! that keeps waits bounded or finds a CPU for a waiting thread is among them.
+
+use std::fmt;
+
+use clap::ValueEnum;
+
+use super::{Boost, Config, Nanoseconds};
+
+/// A part of the policy that the scheduler also works without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Feature {
+    /// The urgency of all roles; the input window counts only with it
+    Boost,
+    /// Boosted threads are preferred once more after an input event
+    InputWindow,
+    /// The longer a thread has run without a sleep, the later its deadline
+    RecentRun,
+    /// A waking thread that had less than its share comes earlier
+    SleepCredit,
+    /// A thread that becomes runnable puts off a less urgent one
+    Preempt,
+    /// Slices shrink as more threads wait
+    BusySlices,
+    /// A waking thread goes straight to an idle CPU instead of through a queue
+    DirectDispatch,
+    /// A waking kernel thread of one CPU goes straight there instead of through its queue
+    KernelThreads,
+}
+
+impl Feature {
+    /// Gives `config` the values with which this part decides nothing.
+    pub(super) fn switch_off(self, config: &mut Config) {
+        match self {
+            Self::Boost => config.boosts.fill(Boost::NONE),
+            Self::InputWindow => config.input_window = Nanoseconds::from_ns(0),
+            Self::RecentRun => config.recent_run_counts = false,
+            Self::SleepCredit => config.sleep_credit = Nanoseconds::from_ns(0),
+            Self::Preempt => config.arrivals_preempt = false,
+            Self::BusySlices => config.slice_min = config.slice,
+            Self::DirectDispatch => config.dispatch_direct = false,
+            Self::KernelThreads => config.kthreads_direct = false,
+        }
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value().expect("BUG: a feature is hidden");
+        formatter.write_str(value.get_name())
+    }
+}

@@ -1,0 +1,60 @@
+//! What can be switched off changes a decision, and only its own.
+
+use clap::{Parser, ValueEnum};
+use scx_gamer::cli::Cli;
+use scx_gamer::config::{Config, Feature};
+use scx_gamer::intf::ROLE_GAME;
+use scx_gamer::policy::{
+    DeadlineInput, boost_of_roles, in_window, slice_ns, span_ns, vruntime_clamp,
+};
+
+fn config(flags: &[&str]) -> Config {
+    let cli = Cli::try_parse_from([&["scx_gamer"], flags].concat()).expect("flags are right");
+    Config::from_cli(&cli).expect("flags agree")
+}
+
+fn span_of(recent_run_ns: u64, config: &Config) -> u64 {
+    span_ns(&DeadlineInput {
+        recent_run_ns,
+        wait_bound_ns: config.wait_bound.get(),
+        ..DeadlineInput::default()
+    })
+}
+
+/// A decision to which `feature` matters, as the scheduler takes it with this configuration.
+fn decision(feature: Feature, config: &Config) -> u64 {
+    match feature {
+        Feature::Boost => boost_of_roles(1 << ROLE_GAME, &config.boost_of_role()).into(),
+        Feature::InputWindow => in_window(2_000, 1_000, config.input_window.get(), 3).into(),
+        Feature::RecentRun => span_of(10_000_000 * u64::from(config.recent_run_counts), config),
+        Feature::SleepCredit => {
+            vruntime_clamp(1 << 40, 1 << 41, config.sleep_credit.get(), 300_000_000)
+        }
+        Feature::BusySlices => slice_ns(config.slice.get(), config.slice_min.get(), 8, 2, true),
+        // Decided where the kernel's answers are at hand: the guest tests count them.
+        Feature::Preempt => config.arrivals_preempt.into(),
+        Feature::DirectDispatch => config.dispatch_direct.into(),
+        Feature::KernelThreads => config.kthreads_direct.into(),
+    }
+}
+
+#[test]
+fn each_feature_changes_its_own_decision_and_no_other() {
+    let all = config(&[]);
+    for off in Feature::value_variants() {
+        let without = config(&["--without", &off.to_string()]);
+        for feature in Feature::value_variants() {
+            let changed = decision(*feature, &without) != decision(*feature, &all);
+            assert_eq!(changed, feature == off, "{feature} without {off}");
+        }
+    }
+}
+
+#[test]
+fn nothing_shrinks_a_slice_that_may_not_shrink() {
+    let without = config(&["--without", "busy-slices", "--slice-us", "1000"]);
+    for waiting_cnt in [0, 1, 8, 1_000] {
+        let slice = slice_ns(1_000_000, without.slice_min.get(), waiting_cnt, 2, true);
+        assert_eq!(slice, 1_000_000);
+    }
+}

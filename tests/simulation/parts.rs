@@ -1,0 +1,42 @@
+//! The parts of the policy that can be switched off, as far as the simulated machine has them.
+
+use scx_gamer::config::Feature;
+use scx_gamer::policy::CREDIT_NS;
+
+use crate::machine::{SLICE_NS, SLICE_NS_MIN};
+
+/// What the scheduler's knobs say of these parts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts {
+    pub(crate) boosts: bool,
+    pub(crate) recent_run: bool,
+    pub(crate) preempts: bool,
+    pub(crate) credit_ns: u64,
+    pub(crate) slice_ns_min: u64,
+}
+
+impl Parts {
+    pub(crate) const ALL: Self = Self {
+        boosts: true,
+        recent_run: true,
+        preempts: true,
+        credit_ns: CREDIT_NS,
+        slice_ns_min: SLICE_NS_MIN,
+    };
+
+    /// All but these; none of those that the machine does not have makes a difference.
+    pub(crate) fn without(features: &[Feature]) -> Self {
+        let mut parts = Self::ALL;
+        for feature in features {
+            match feature {
+                Feature::Boost => parts.boosts = false,
+                Feature::RecentRun => parts.recent_run = false,
+                Feature::Preempt => parts.preempts = false,
+                Feature::SleepCredit => parts.credit_ns = 0,
+                Feature::BusySlices => parts.slice_ns_min = SLICE_NS,
+                Feature::InputWindow | Feature::DirectDispatch | Feature::KernelThreads => {}
+            }
+        }
+        parts
+    }
+}
