@@ -39,6 +39,13 @@ pub fn check_free() -> Result<()> {
     }
 }
 
+/// Whether a scheduler is enabled and counted. The kernel counts it a moment after it calls it
+/// enabled: who reads the count in between takes that moment for another attachment later.
+fn enabled_since(before: Option<u64>) -> bool {
+    scheduler::state().as_deref() == Some("enabled")
+        && (before.is_none() || scheduler::enable_count() != before)
+}
+
 impl Attached {
     /// Starts `command` and waits until its scheduler is enabled; `None` when a signal came.
     ///
@@ -46,6 +53,7 @@ impl Attached {
     /// When it ends or the time runs out before that.
     pub fn start(command: &str, limit: Duration, signals: &Signals) -> Result<Option<Self>> {
         check_free()?;
+        let before = scheduler::enable_count();
         let mut shell = Command::new("/bin/sh");
         // What it prints must not get into our results; its own group gets our SIGINT as a whole.
         let output = std::io::stderr().as_fd().try_clone_to_owned()?;
@@ -67,7 +75,7 @@ impl Attached {
             name: String::new(),
         };
         let start = Instant::now();
-        while scheduler::state().as_deref() != Some("enabled") {
+        while !enabled_since(before) {
             match signals.wait(attached.pidfd.as_fd(), Some(STATE_PERIOD))? {
                 Wake::Signal(_) => return Ok(None),
                 Wake::Other => bail!("{command:?} ended before it attached a scheduler"),
