@@ -99,7 +99,9 @@ const MEASURES: [Measure; 12] = [
     }),
 ];
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// The middle value, between the middle two of an even number; `None` of none.
+#[must_use]
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     let upper = values.get(middle).copied()?;

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 /// Version of [`RunReport`]; raised when a field changes its meaning or goes.
-pub const RUN_SCHEMA: u32 = 1;
+pub const RUN_SCHEMA: u32 = 2;
 
 const LATE_FACTOR: f64 = 1.5;
 const SEVERE_FACTOR: f64 = 2.0;
@@ -65,10 +65,8 @@ pub struct Frames {
     pub fps: f64,
     /// Times between flips.
     pub interval: Quantiles,
-    /// Intervals above 1.5 x the median.
+    /// Intervals above 1.5 x the refresh interval.
     pub late: u64,
-    /// Intervals above 1.5 x the refresh interval; only for paced frames.
-    pub late_refresh: Option<u64>,
     /// Intervals above 2 x the median.
     pub severe: u64,
     /// Mean rate of the slowest hundredth of the frames (at least one) [fps].
@@ -78,9 +76,9 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Statistics of intervals in ns over `seconds`; `refresh_hz` where the display paces them.
+    /// Statistics of intervals in ns over `seconds` on a display of `refresh_hz`.
     #[must_use]
-    pub fn of(count: u64, intervals_ns: &[u64], seconds: f64, refresh_hz: Option<u32>) -> Self {
+    pub fn of(count: u64, intervals_ns: &[u64], seconds: f64, refresh_hz: u32) -> Self {
         let mut sorted = intervals_ns.to_vec();
         sorted.sort_unstable_by(|a, b| b.cmp(a));
         let median_ns = sorted.get(sorted.len() / 2).copied().unwrap_or(0) as f64;
@@ -103,23 +101,20 @@ impl Frames {
             count,
             fps: count as f64 / seconds,
             interval: Quantiles::of_ns(intervals_ns),
-            late: above(LATE_FACTOR * median_ns),
-            late_refresh: refresh_hz
-                .map(|hz| above(LATE_FACTOR * SECOND_NS as f64 / f64::from(hz.max(1)))),
+            late: above(LATE_FACTOR * SECOND_NS as f64 / f64::from(refresh_hz.max(1))),
             severe: above(SEVERE_FACTOR * median_ns),
             low_1pct_fps: low(100),
             low_01pct_fps: low(1000),
         }
     }
 
-    /// Late frames as a share of all (against the refresh interval where the display paces).
+    /// Late frames as a share of all.
     #[must_use]
     pub fn late_share(&self) -> f64 {
-        let late = self.late_refresh.unwrap_or(self.late);
         if self.interval.samples == 0 {
             0.0
         } else {
-            late as f64 / self.interval.samples as f64
+            self.late as f64 / self.interval.samples as f64
         }
     }
 }
@@ -278,19 +273,17 @@ mod tests {
     }
 
     #[test]
-    fn late_and_severe_are_counted_against_the_median() {
-        let mut intervals = vec![10_000_000; 97];
-        intervals.extend([15_000_000, 16_000_000, 21_000_000]);
-        let frames = Frames::of(101, &intervals, 1.0, None);
-        assert_eq!((frames.late, frames.severe), (2, 1));
-        assert_eq!(frames.late_refresh, None);
+    fn severe_frames_are_counted_against_the_median() {
+        let mut intervals = vec![10_000_000; 98];
+        intervals.extend([16_000_000, 21_000_000]);
+        assert_eq!(Frames::of(101, &intervals, 1.0, 60).severe, 1);
     }
 
     #[test]
-    fn paced_frames_are_late_against_the_refresh() {
+    fn late_frames_are_counted_against_the_refresh() {
         let intervals = [16_666_667, 16_666_667, 33_333_333];
-        let frames = Frames::of(4, &intervals, 1.0, Some(60));
-        assert_eq!(frames.late_refresh, Some(1));
+        let frames = Frames::of(4, &intervals, 1.0, 60);
+        assert_eq!(frames.late, 1);
         assert!((frames.late_share() - 1.0 / 3.0).abs() < 1e-9);
     }
 
@@ -298,7 +291,7 @@ mod tests {
     fn one_percent_low_is_the_mean_rate_of_the_slowest_hundredth() {
         let mut intervals = vec![5_000_000; 198];
         intervals.extend([20_000_000, 30_000_000]);
-        let frames = Frames::of(201, &intervals, 1.0, None);
+        let frames = Frames::of(201, &intervals, 1.0, 60);
         assert!((frames.low_1pct_fps - 40.0).abs() < 1e-9);
         assert!((frames.low_01pct_fps - 1e3 / 30.0).abs() < 1e-9);
     }

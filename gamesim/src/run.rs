@@ -150,8 +150,7 @@ fn report(stage: &Stage, args: &RunArgs, samples: &Samples) -> RunReport {
         + play.compositor_us;
     let per_frame = per_frame_us * stage.loops_per_us;
     let mut notes = stage.notes.clone();
-    let refresh_hz = paced.then_some(stage.refresh_hz);
-    let frames = Frames::of(count, &samples.intervals_ns, play.seconds, refresh_hz);
+    let frames = Frames::of(count, &samples.intervals_ns, play.seconds, stage.refresh_hz);
     if !paced
         && stage.kms
         && frames.fps > 0.9 * f64::from(stage.refresh_hz)

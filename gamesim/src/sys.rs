@@ -31,6 +31,14 @@ pub fn set_fifo(priority: i32) -> io::Result<()> {
     set_policy(libc::SCHED_FIFO, priority)
 }
 
+/// Makes the calling thread SCHED_FIFO, and not what it starts.
+///
+/// # Errors
+/// Those of [`set_fifo`].
+pub fn set_fifo_alone(priority: i32) -> io::Result<()> {
+    set_policy(libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, priority)
+}
+
 /// Makes the calling thread SCHED_IDLE; threads it starts inherit that.
 ///
 /// # Errors

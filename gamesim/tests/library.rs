@@ -29,7 +29,7 @@ fn a_play_is_made_from_defaults_and_loads() {
 
 #[test]
 fn frames_of_a_caller_give_the_same_statistics() {
-    let frames = Frames::of(3, &[5_000_000, 5_000_000], 1.0, None);
+    let frames = Frames::of(3, &[5_000_000, 5_000_000], 1.0, 60);
     assert_eq!(frames.interval, Quantiles::of_ns(&[5_000_000, 5_000_000]));
 }
 

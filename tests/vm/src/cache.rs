@@ -8,7 +8,10 @@ use crate::apt::PrivateApt;
 use crate::failure::{Failure, Result};
 
 /// `$SCX_GAMER_CACHE/<name>`, by default below the user's cache directory; made if need be.
-pub(crate) fn dir(name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// There is no home directory, or the cache cannot be written.
+pub fn dir(name: &str) -> Result<PathBuf> {
     let set = |name: &str| {
         env::var_os(name)
             .filter(|v| !v.is_empty())

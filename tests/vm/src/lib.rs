@@ -17,7 +17,7 @@
 
 mod apt;
 mod backports;
-mod cache;
+pub mod cache;
 pub mod command;
 pub mod emulator;
 pub mod failure;
