@@ -1,0 +1,248 @@
+//! The rounds: every contestant attaches once and meets all courses; what is done is kept.
+
+use crate::cell::{self, Instruments};
+use crate::contestant::{Contestant, Kind};
+use crate::progress::{Event, Progress};
+use crate::results::{Cell, Played, RAW_DIR, Results, Status, raw_file};
+use crate::scenario::{Course, Scenario};
+use anyhow::{Context, Result, bail};
+use gamesim::args::PlayArgs;
+use gamesim::attach::Attached;
+use gamesim::signals::Signals;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// On an emulated machine some schedulers need a minute to attach.
+const ATTACH_LIMIT: Duration = Duration::from_secs(120);
+/// Makes the synthetic game look like one that is played through Steam.
+const STEAM_APP_ID: u32 = 42;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every round has been played.
+    Complete,
+    /// A signal came; what was played is kept.
+    Interrupted,
+}
+
+/// A run of the arena on this machine.
+pub struct Arena<'a> {
+    /// Directory of the results.
+    pub dir: PathBuf,
+    /// What has been played, and what is to be.
+    pub results: Results,
+    /// Who takes part, in the order of odd rounds.
+    pub contestants: Vec<Contestant>,
+    /// What every cell is played with, but for its loads and mode.
+    pub play: PlayArgs,
+    /// What is measured with.
+    pub instruments: Instruments,
+    /// Ends the run.
+    pub signals: &'a Signals,
+    /// Hears how it goes.
+    pub progress: &'a mut dyn Progress,
+}
+
+/// Results in `dir` to go on with, or `fresh`. An unfinished round is played anew: only neighbours
+/// of one boot can be compared.
+///
+/// # Errors
+/// When the directory holds results of something else.
+pub fn resume(dir: &Path, fresh: Results) -> Result<Results> {
+    fs::create_dir_all(dir.join(RAW_DIR))
+        .with_context(|| format!("cannot make the directory {}", dir.display()))?;
+    let Some(mut old) = Results::load(dir)? else {
+        return Ok(fresh);
+    };
+    let same_kernel = old.machine.kernel == fresh.machine.kernel
+        && old.machine.cpus == fresh.machine.cpus
+        && old.machine.clock == fresh.machine.clock;
+    if old.plan != fresh.plan || old.entrants != fresh.entrants || !same_kernel {
+        bail!(
+            "{} holds results of other contestants, courses, lengths or of another machine: give another directory with --out, or --fresh to measure anew",
+            dir.display()
+        );
+    }
+    let cells = old.plan.cells_per_round();
+    let whole = |round: u32| old.cells.iter().filter(|cell| cell.round == round).count() == cells;
+    let rounds: Vec<u32> = (1..=old.plan.rounds)
+        .filter(|round| whole(*round))
+        .collect();
+    old.cells.retain(|cell| rounds.contains(&cell.round));
+    Ok(old)
+}
+
+impl Arena<'_> {
+    /// Plays all rounds that are missing.
+    ///
+    /// # Errors
+    /// When results cannot be kept; what goes wrong with a contestant is in its cells.
+    pub fn run(&mut self) -> Result<Ending> {
+        self.progress.hear(&Event::Begin {
+            cells: self.results.plan.cells(),
+            done: self.results.cells.len(),
+        });
+        for round in 1..=self.results.plan.rounds {
+            if self.results.cells.iter().any(|cell| cell.round == round) {
+                continue;
+            }
+            let order = self.results.plan.order(round);
+            let order: Vec<Contestant> = order
+                .into_iter()
+                .filter_map(|name| self.contestants.iter().find(|one| one.name == name))
+                .cloned()
+                .collect();
+            for contestant in &order {
+                if !self.visit(round, contestant)? {
+                    return Ok(Ending::Interrupted);
+                }
+            }
+        }
+        self.results.status = Status::Complete;
+        self.results.save(&self.dir)?;
+        Ok(Ending::Complete)
+    }
+
+    /// One contestant's part of a round; false when a signal came.
+    fn visit(&mut self, round: u32, contestant: &Contestant) -> Result<bool> {
+        let mut attached = None;
+        let mut failed_to_attach: Option<String> = None;
+        for course in self.results.plan.courses.clone() {
+            if let (Kind::Scheduler(command), None) = (&contestant.kind, &attached) {
+                self.announce(round, contestant, None);
+                if failed_to_attach.is_none() {
+                    match self.attach(contestant, command) {
+                        Ok(None) => return Ok(false),
+                        Ok(new) => attached = new,
+                        Err(error) => failed_to_attach = Some(format!("{error:#}")),
+                    }
+                }
+            }
+            let played = match &failed_to_attach {
+                Some(error) => Err(anyhow::anyhow!("{error}")),
+                None => self.play(round, contestant, &course, &mut attached),
+            };
+            let (played, error) = match played {
+                Ok(None) => return Ok(false),
+                Ok(Some((played, error))) => (Some(played), error),
+                Err(error) => (None, Some(error)),
+            };
+            if error.is_some() {
+                // What was ejected or lost its game starts from nothing on the next course.
+                attached = None;
+            }
+            self.keep(Cell {
+                round,
+                contestant: contestant.name.clone(),
+                course,
+                played,
+                error: error.map(|error| format!("{error:#}")),
+            })?;
+        }
+        if let Some(attached) = attached {
+            attached
+                .detach()
+                .with_context(|| format!("{} stays", contestant.name))?;
+        }
+        Ok(true)
+    }
+
+    fn announce(&mut self, round: u32, contestant: &Contestant, course: Option<&Course>) {
+        self.progress.hear(&Event::Playing {
+            round,
+            contestant: contestant.name.clone(),
+            course: course.cloned(),
+        });
+    }
+
+    /// Attaches a scheduler whose own output goes to a file beside the results.
+    fn attach(&self, contestant: &Contestant, command: &str) -> Result<Option<Attached>> {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        let log: String = contestant.name.chars().map(plain).collect();
+        let log = self.dir.join(format!("{log}.log"));
+        let quoted = shlex::try_quote(
+            log.to_str()
+                .context("the path of the results is not UTF-8")?,
+        )?;
+        let command = format!("exec {command} >{quoted} 2>&1");
+        Attached::start(&command, ATTACH_LIMIT, self.signals).with_context(|| {
+            match last_line(&log) {
+                Some(line) => format!("{} did not attach; it said: {line}", contestant.name),
+                None => format!("{} did not attach", contestant.name),
+            }
+        })
+    }
+
+    /// One cell; `None` when a signal came. An error beside the result says why it does not count.
+    fn play(
+        &mut self,
+        round: u32,
+        contestant: &Contestant,
+        course: &Course,
+        attached: &mut Option<Attached>,
+    ) -> Result<Option<(Played, Option<anyhow::Error>)>> {
+        self.announce(round, contestant, Some(course));
+        if attached.is_none() {
+            gamesim::attach::check_free()?;
+        }
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let scenario = Scenario::find(&course.scenario).context("BUG: an unknown scenario")?;
+        let play = PlayArgs {
+            mode: course.mode,
+            load: scenario.loads(cpus),
+            seconds: self.results.plan.seconds,
+            warmup: self.results.plan.warmup,
+            loops_per_us: Some(self.results.machine.loops_per_us),
+            steam_app_id: Some(STEAM_APP_ID),
+            ..self.play.clone()
+        };
+        let played = cell::play(
+            &mut self.instruments,
+            &play,
+            contestant.kind == Kind::Oracle,
+            &self.dir,
+            raw_file(round, &contestant.name, course),
+            self.signals,
+        );
+        let checked = attached.as_mut().map_or(Ok(()), Attached::check);
+        match (played, checked) {
+            // An ejection explains a game that failed, not the other way round.
+            (Err(_), Err(ejected)) => Err(ejected),
+            (played, checked) => Ok(played?.map(|played| (played, checked.err()))),
+        }
+    }
+
+    fn keep(&mut self, cell: Cell) -> Result<()> {
+        self.progress.hear(&Event::Played {
+            round: cell.round,
+            contestant: cell.contestant.clone(),
+            course: cell.course.clone(),
+            result: describe(&cell),
+        });
+        self.results.cells.push(cell);
+        self.results.save(&self.dir)
+    }
+}
+
+fn describe(cell: &Cell) -> String {
+    match (&cell.error, &cell.played) {
+        (Some(error), _) => error.lines().next().unwrap_or_default().to_owned(),
+        (None, Some(played)) => format!(
+            "{:.1} fps, frame p99 {:.1} ms, input to flip p99 {:.1} ms",
+            played.run.frames.fps,
+            played.run.frames.interval.p99_us / 1e3,
+            played.run.input.to_flip.p99_us / 1e3
+        ),
+        (None, None) => String::new(),
+    }
+}
+
+/// The last line of a log that is not empty.
+fn last_line(log: &Path) -> Option<String> {
+    let text = fs::read(log).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().rfind(|line| !line.trim().is_empty())?;
+    Some(line.chars().filter(|c| !c.is_control()).collect())
+}

@@ -1,0 +1,116 @@
+//! The arena in the VM: the quick form works, and Ctrl-C in the middle leaves the kernel's scheduler
+//! and results that can be gone on with. Nothing here asserts a speed.
+
+use arena::results::{Results, Status};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use vmtest::guest::{GuestCommand, Vm};
+use vmtest::kernel::Kernel;
+use vmtest::machine::{Clock, Machine};
+
+#[test]
+fn the_quick_form_measures_all_it_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let status = Command::new(env!("CARGO_BIN_EXE_vmbench"))
+        .args(["quick", "--out"])
+        .arg(dir.path())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    let dir = dir.path().join("quick");
+    let results = Results::load(&dir).unwrap().expect("results");
+    assert_eq!(results.status, Status::Complete);
+    assert_eq!(results.cells.len(), results.plan.cells());
+    for cell in &results.cells {
+        let played = cell.played.as_ref().expect("a cell without a result");
+        assert_eq!(cell.error, None);
+        assert!(played.run.frames.count > 0 && played.run.input.to_flip.samples > 0);
+        assert!(played.run.parts.all_real, "{:?}", played.run.notes);
+        assert!(played.waits.as_ref().expect("no waits").switches > 0);
+        assert_eq!(played.programs.is_empty(), cell.contestant == "kernel");
+        assert!(dir.join(&played.raw).is_file());
+    }
+    for report in ["report.html", "report.md"] {
+        assert!(dir.parent().unwrap().join(report).is_file(), "no {report}");
+    }
+}
+
+/// Interrupts the benchmark while scx_gamer schedules, and lets it go on after that.
+const INTERRUPT: &str = r#"
+bench="$0 --out /mnt/share --only kernel,scx_gamer --rounds 1 --seconds 4 --scenario quiet"
+$bench & pid=$!
+until [ "$(cat /sys/kernel/sched_ext/state)" = enabled ]; do sleep 0.1; done
+sleep 2
+kill -INT $pid
+wait $pid
+echo "interrupted: $? $(cat /sys/kernel/sched_ext/state)"
+pgrep gamesim && echo "left behind"
+cp /mnt/share/results.json /mnt/share/partial.json
+$bench
+echo "resumed: $? $(cat /sys/kernel/sched_ext/state)"
+"#;
+
+#[test]
+fn an_interrupt_leaves_the_kernels_scheduler_and_partial_results() {
+    let dir = tempfile::tempdir().unwrap();
+    let kernel = Kernel::ensure("6.18").unwrap();
+    let machine = Machine {
+        clock: Clock::Counted,
+        share: Some(dir.path().canonicalize().unwrap()),
+        limit: Duration::from_secs(1200),
+        ..Machine::default()
+    };
+    let bench = env!("CARGO_BIN_EXE_scx_gamer-bench");
+    let command = GuestCommand::new(["sh", "-c", INTERRUPT, bench]);
+    let outcome = Vm::boot(&kernel, &machine, &command)
+        .unwrap()
+        .finish(&mut |_| ())
+        .unwrap();
+    let output = &outcome.output;
+    assert!(output.contains("interrupted: 130 disabled"), "{output}");
+    assert!(output.contains("resumed: 0 disabled"), "{output}");
+    assert!(!output.contains("left behind"), "{output}");
+    let read = |name: &str| {
+        Results::from_json(&std::fs::read_to_string(dir.path().join(name)).unwrap()).unwrap()
+    };
+    let partial = read("partial.json");
+    assert_eq!(partial.status, Status::Partial);
+    assert_eq!(partial.cells.len(), 1, "the cell that was played is kept");
+    let whole = read("results.json");
+    assert_eq!((whole.status, whole.cells.len()), (Status::Complete, 2));
+}
+
+#[test]
+fn without_sched_ext_or_root_the_benchmark_says_what_is_missing() {
+    if Path::new("/sys/kernel/sched_ext").exists() {
+        return;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_scx_gamer-bench"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        text.contains("sched_ext") || text.contains("sudo"),
+        "{text}"
+    );
+}
+
+#[test]
+fn bad_arguments_are_named_and_exit_with_2() {
+    for (args, part) in [
+        (["--scenario", "pigs"], "quiet, hogs"),
+        (["--rounds", "0"], "1..=1000"),
+        (["--seconds", "0"], "between 0.5 and 3600"),
+        (["--ablation", "--oracle"], "cannot be used with"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_scx_gamer-bench"))
+            .args(args)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(part), "{text}");
+    }
+}
