@@ -1,9 +1,10 @@
 //! The command line: definitions only. The man page and the completions are generated from here;
 //! what the values mean together is decided in [`crate::config`].
 
+use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, value_parser};
+use clap::{ArgAction, Parser, Subcommand, value_parser};
 use scx_utils::libbpf_clap_opts::LibbpfOpts;
 
 use crate::config::Feature;
@@ -20,8 +21,17 @@ const INTERVAL_S_RANGE: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
 /// Loads a sched_ext scheduler into the running kernel and keeps it there until this program ends,
 /// however it ends; then the kernel's own scheduler is back. Needs root.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "scx_gamer", version, max_term_width = 100)]
+#[command(
+    name = "scx_gamer",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Cli {
+    /// What to do instead of scheduling.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Longest time a thread runs before the queue is looked at again, in microseconds
     /// (100..=100000)
     #[arg(
@@ -154,6 +164,18 @@ pub struct Cli {
     pub libbpf: LibbpfOpts,
 }
 
+/// What else there is.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Measure on this machine what schedulers do to a game: `scx_gamer bench --help`
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Options of the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
 fn parse_interval(text: &str) -> Result<Duration, String> {
     let (lo, hi) = (INTERVAL_S_RANGE.start(), INTERVAL_S_RANGE.end());
     text.parse::<f64>()
@@ -172,6 +194,16 @@ mod tests {
     #[test]
     fn definitions_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_the_benchmark_are_left_to_it() {
+        let cli = Cli::try_parse_from(["scx_gamer", "bench", "--help", "--rounds=1", "-x"]);
+        let Ok(Some(Command::Bench { args })) = cli.map(|cli| cli.command) else {
+            panic!("not understood");
+        };
+        assert_eq!(args, ["--help", "--rounds=1", "-x"]);
+        assert!(Cli::try_parse_from(["scx_gamer", "--slice-us", "500", "bench"]).is_err());
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Command};
 use crate::config::Config;
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -24,11 +25,15 @@ pub mod skel;
 pub mod stats;
 pub mod topology;
 
-/// Does what the command line asks for: the monitor, the list of statistics, or the daemon.
+/// Does what the command line asks for: the benchmark, the monitor, the list of statistics, or the
+/// daemon.
 ///
 /// # Errors
 /// Those of what was asked for; [`error::ExitCode::of`] tells the exit code.
 pub fn run(cli: &Cli) -> Result<()> {
+    if let Some(Command::Bench { args }) = &cli.command {
+        return bench::become_it(args);
+    }
     if cli.help_stats {
         return stats::write_help(&mut stdout().lock());
     }

@@ -198,3 +198,30 @@ fn lines_for_the_journal_carry_their_priority_and_no_time() {
     log.read_to_string(&mut text).expect("is text");
     assert!(text.starts_with("<3>--slice-min-us 500 is above"), "{text}");
 }
+
+/// A copy of the program in a directory of its own, called with `args`.
+fn alone(dir: &Path, args: &[&str]) -> Output {
+    let program = dir.join("scx_gamer");
+    if !program.exists() {
+        std::fs::hard_link(env!("CARGO_BIN_EXE_scx_gamer"), &program)
+            .or_else(|_| std::fs::copy(env!("CARGO_BIN_EXE_scx_gamer"), &program).map(drop))
+            .expect("a second name");
+    }
+    Command::new(program).args(args).output().expect("runs")
+}
+
+#[test]
+fn the_benchmark_beside_the_program_gets_its_options_and_its_exit_code_is_ours() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let missing = alone(dir.path(), &["bench", "--rounds", "1"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains("install it beside scx_gamer"));
+
+    let script = dir.path().join("scx_gamer-bench");
+    std::fs::write(&script, "#!/bin/sh\necho \"got: $*\"; exit 130\n").expect("writes");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    let output = alone(dir.path(), &["bench", "--rounds", "1", "--help"]);
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(stdout(&output), "got: --rounds 1 --help\n");
+}
