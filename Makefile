@@ -5,20 +5,30 @@ DESTDIR ?=
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 CARGO   ?= cargo
 
+# The boots and rounds of `make bench`.
+SET     ?= record
+ROUNDS  ?= 3
+BENCH   ?= target/bench
+FRESH   ?=
+VMBENCH  = target/debug/vmbench --rounds '$(ROUNDS)' $(if $(FRESH),--fresh)
+
 # The VM of `make vm`.
 KERNEL  ?= 6.18
 CPUS    ?= 2
 CLOCK   ?= parallel
 CMD     ?= uname -a
 
+# What is installed: the scheduler, and what `scx_gamer bench` needs.
+PROGRAMS := scx_gamer scx_gamer-bench gamesim
+
 # Both the scheduler's and its libraries' build scripts must use the same, new enough clang.
 export BPF_CLANG ?= clang-19
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test demo vm release install uninstall clean
+.PHONY: help deps build test demo bench bench-peers bench-quick bench-tools ablation vm release install uninstall clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 deps: ## install what is missing through the distribution's packages
 	@tools/deps
@@ -43,6 +53,24 @@ test: deps ## run everything: format, lints, unit, policy, CLI and VM tests
 demo: deps build ## gamesim under load: the kernel's own scheduler, then scx_gamer
 	@tools/demo
 
+bench: deps build ## all schedulers side by side in the VM (ROUNDS=3, SET=record|full|topologies, FRESH=1)
+	@$(VMBENCH) --out '$(BENCH)/$(SET)' '$(SET)'
+
+bench-peers: deps ## build the other schedulers into the cache, once; make bench then takes them in
+	@tools/bench-peers
+
+bench-quick: deps build ## two scenarios, the kernel's scheduler and scx_gamer, under three minutes
+	@target/debug/vmbench --fresh --out '$(BENCH)/quick' quick
+
+bench-tools: build ## standard tools: cyclictest, hackbench, stress-ng, perf bench (ROUNDS=3)
+	@tools/deps bench
+	@mkdir -p '$(BENCH)/tools'
+	@target/debug/vmrun run --kernel 6.18 --clock counted --timeout 7200 --share '$(BENCH)/tools' -- \
+		'$(CURDIR)/target/debug/scx_gamer-bench' tools --rounds '$(ROUNDS)' --seconds 2 --out /mnt/share
+
+ablation: deps build ## what each feature of the policy buys and costs (ROUNDS=3, FRESH=1)
+	@$(VMBENCH) --out '$(BENCH)/ablation' ablation
+
 vm: build ## run CMD='...' in the VM (KERNEL=6.18 CPUS=2 CLOCK=parallel|counted)
 	@target/debug/vmrun run --kernel '$(KERNEL)' --cpus '$(CPUS)' --clock '$(CLOCK)' -- sh -c "$$CMD"
 # The shell inside expands CMD, make does not.
@@ -50,7 +78,8 @@ vm: override export CMD := $(value CMD)
 
 release: ## build what install installs
 	@echo '== release build'
-	$(CARGO) build --locked --release --package scx_gamer
+	$(CARGO) build --locked --release --package scx_gamer --package arena --bin scx_gamer-bench \
+		--package gamesim --bin gamesim --bin scx_gamer
 
 install: ## install the release build and its systemd unit (PREFIX, DESTDIR)
 	@# Under sudo the build belongs to the person who called it, and so does cargo.
@@ -59,13 +88,15 @@ install: ## install the release build and its systemd unit (PREFIX, DESTDIR)
 	else \
 		$(MAKE) release; \
 	fi
-	install -D -m 755 target/release/scx_gamer '$(DESTDIR)$(PREFIX)/bin/scx_gamer'
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	cd target/release && install -m 755 $(PROGRAMS) '$(DESTDIR)$(PREFIX)/bin'
 	install -d '$(DESTDIR)$(UNITDIR)'
 	sed 's|^ExecStart=[^ ]*|ExecStart=$(PREFIX)/bin/scx_gamer|' packaging/scx_gamer.service \
 		>'$(DESTDIR)$(UNITDIR)/scx_gamer.service'
 
 uninstall: ## remove what install put there
-	rm -f '$(DESTDIR)$(PREFIX)/bin/scx_gamer' '$(DESTDIR)$(UNITDIR)/scx_gamer.service'
+	cd '$(DESTDIR)$(PREFIX)/bin' && rm -f $(PROGRAMS)
+	rm -f '$(DESTDIR)$(UNITDIR)/scx_gamer.service'
 
 clean: ## remove all build results
 	$(CARGO) clean
