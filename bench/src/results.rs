@@ -196,9 +196,14 @@ impl Results {
 /// Where the samples of a cell go, relative to the directory of the results.
 #[must_use]
 pub fn raw_file(round: u32, contestant: &str, course: &Course) -> PathBuf {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    let contestant: String = contestant.chars().map(plain).collect();
+    let contestant = file_name(contestant);
     Path::new(RAW_DIR).join(format!("{course}.{contestant}.{round}.csv"))
+}
+
+/// A contestant's name as a part of a file's.
+pub(crate) fn file_name(contestant: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    contestant.chars().map(plain).collect()
 }
 
 /// Samples of one cell, or of several together, in ns by series.

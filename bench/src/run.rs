@@ -3,9 +3,9 @@
 use crate::cell::{self, Instruments};
 use crate::contestant::{Contestant, Kind};
 use crate::progress::{Event, Progress};
-use crate::results::{Cell, Played, RAW_DIR, Results, Status, raw_file};
+use crate::results::{Cell, Played, RAW_DIR, Results, Status, file_name, raw_file};
 use crate::scenario::{Course, Scenario};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use gamesim::args::PlayArgs;
 use gamesim::attach::Attached;
 use gamesim::signals::Signals;
@@ -121,7 +121,7 @@ impl Arena<'_> {
                 }
             }
             let played = match &failed_to_attach {
-                Some(error) => Err(anyhow::anyhow!("{error}")),
+                Some(error) => Err(anyhow!("{error}")),
                 None => self.play(round, contestant, &course, &mut attached),
             };
             let (played, error) = match played {
@@ -159,20 +159,18 @@ impl Arena<'_> {
 
     /// Attaches a scheduler whose own output goes to a file beside the results.
     fn attach(&self, contestant: &Contestant, command: &str) -> Result<Option<Attached>> {
-        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        let log: String = contestant.name.chars().map(plain).collect();
-        let log = self.dir.join(format!("{log}.log"));
-        let quoted = shlex::try_quote(
-            log.to_str()
-                .context("the path of the results is not UTF-8")?,
-        )?;
-        let command = format!("exec {command} >{quoted} 2>&1");
-        Attached::start(&command, ATTACH_LIMIT, self.signals).with_context(|| {
-            match last_line(&log) {
-                Some(line) => format!("{} did not attach; it said: {line}", contestant.name),
-                None => format!("{} did not attach", contestant.name),
-            }
-        })
+        let log = self.log(contestant);
+        let path = log
+            .to_str()
+            .context("the path of the results is not UTF-8")?;
+        let command = format!("exec {command} >>{} 2>&1", shlex::try_quote(path)?);
+        Attached::start(&command, ATTACH_LIMIT, self.signals)
+            .map_err(|error| anyhow!("{error:#}{}", last_words(&log)))
+    }
+
+    fn log(&self, contestant: &Contestant) -> PathBuf {
+        self.dir
+            .join(format!("{}.log", file_name(&contestant.name)))
     }
 
     /// One cell; `None` when a signal came. An error beside the result says why it does not count.
@@ -206,7 +204,11 @@ impl Arena<'_> {
             raw_file(round, &contestant.name, course),
             self.signals,
         );
-        let checked = attached.as_mut().map_or(Ok(()), Attached::check);
+        let log = self.log(contestant);
+        let checked = attached.as_mut().map_or(Ok(()), |attached| {
+            let check = attached.check();
+            check.map_err(|error| anyhow!("{error:#}{}", last_words(&log)))
+        });
         match (played, checked) {
             // An ejection explains a game that failed, not the other way round.
             (Err(_), Err(ejected)) => Err(ejected),
@@ -239,10 +241,10 @@ fn describe(cell: &Cell) -> String {
     }
 }
 
-/// The last line of a log that is not empty.
-fn last_line(log: &Path) -> Option<String> {
-    let text = fs::read(log).ok()?;
+/// `; it said: ...` with the last line of a log, if it has one.
+fn last_words(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let line = text.lines().rfind(|line| !line.trim().is_empty())?;
-    Some(line.chars().filter(|c| !c.is_control()).collect())
+    let line = text.lines().rfind(|line| !line.trim().is_empty());
+    line.map_or(String::new(), |line| format!("; it said: {}", line.trim()))
 }
