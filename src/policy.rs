@@ -26,6 +26,8 @@ pub const RECENT_RUN_NS_MAX: u64 = intf::POLICY_RECENT_RUN_NS_MAX as u64;
 pub const SPIN_NS: u64 = intf::POLICY_SPIN_NS as u64;
 /// Nobody is put off before this much of a turn, in ns.
 pub const TURN_NS_MIN: u64 = intf::POLICY_TURN_NS_MIN as u64;
+/// From this difference of spans on the minimum turn does not count, in ns.
+pub const PREEMPT_CLEAR_NS: u64 = intf::POLICY_PREEMPT_CLEAR_NS as u64;
 /// By how much more urgent an arrival without a higher boost must be, in ns.
 pub const PREEMPT_MARGIN_NS: u64 = intf::POLICY_PREEMPT_MARGIN_NS as u64;
 

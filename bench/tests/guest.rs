@@ -1,5 +1,5 @@
-//! The arena in the VM: the quick form works, and Ctrl-C in the middle leaves the kernel's scheduler
-//! and results that can be gone on with. Nothing here asserts a speed.
+//! The arena in the VM: the quick form works, Ctrl-C in the middle leaves the kernel's scheduler
+//! and results that can be gone on with, a peer that fails is a row. Nothing here asserts a speed.
 
 use arena::results::{Results, Status};
 use std::path::Path;
@@ -49,10 +49,22 @@ pgrep gamesim && echo "left behind"
 cp /mnt/share/results.json /mnt/share/partial.json
 $bench
 echo "resumed: $? $(cat /sys/kernel/sched_ext/state)"
+
+# Two others: one that never attaches, and one that dies soon after.
+cd /mnt/share
+for peer in scx_never scx_dies; do
+	printf '#!/bin/sh\n[ "$1" = --version ] && echo %s 1 && exit\n' $peer >$peer
+	chmod 755 $peer
+done
+echo 'echo no such luck; exit 1' >>scx_never
+echo "exec timeout --signal=KILL 3 $(dirname "$0")/scx_gamer" >>scx_dies
+$0 --out /mnt/share/peers --peers /mnt/share --only kernel,scx_never,scx_dies \
+	--rounds 1 --seconds 4 --scenario quiet
+echo "with peers: $? $(cat /sys/kernel/sched_ext/state)"
 "#;
 
 #[test]
-fn an_interrupt_leaves_the_kernels_scheduler_and_partial_results() {
+fn an_interrupt_keeps_what_was_measured_and_a_failing_peer_is_a_row() {
     let dir = tempfile::tempdir().unwrap();
     let kernel = Kernel::ensure("6.18").unwrap();
     let machine = Machine {
@@ -71,6 +83,7 @@ fn an_interrupt_leaves_the_kernels_scheduler_and_partial_results() {
     assert!(output.contains("interrupted: 130 disabled"), "{output}");
     assert!(output.contains("resumed: 0 disabled"), "{output}");
     assert!(!output.contains("left behind"), "{output}");
+    assert!(output.contains("with peers: 0 disabled"), "{output}");
     let read = |name: &str| {
         Results::from_json(&std::fs::read_to_string(dir.path().join(name)).unwrap()).unwrap()
     };
@@ -79,6 +92,24 @@ fn an_interrupt_leaves_the_kernels_scheduler_and_partial_results() {
     assert_eq!(partial.cells.len(), 1, "the cell that was played is kept");
     let whole = read("results.json");
     assert_eq!((whole.status, whole.cells.len()), (Status::Complete, 2));
+
+    let peers = read("peers/results.json");
+    assert_eq!(peers.status, Status::Complete);
+    let error = |name: &str| {
+        let cell = peers.cells.iter().find(|cell| cell.contestant == name);
+        cell.expect("a cell").error.clone().unwrap_or_default()
+    };
+    assert_eq!(error("kernel"), "");
+    assert!(
+        error("scx_never").ends_with("it said: no such luck"),
+        "{}",
+        error("scx_never")
+    );
+    assert!(
+        error("scx_dies").contains("ended during the run"),
+        "{}",
+        error("scx_dies")
+    );
 }
 
 #[test]

@@ -14,11 +14,21 @@
 #include "policy_types.h"
 
 /*
- * Nobody is put off by its like before this much of a turn: about the cost of twenty switches. An
- * arrival of more boost does not wait for it: nobody would ask again before the next tick, and
- * it waited 4 ms at the 99th percentile (simulated, 8 hogs on 2 CPUs).
+ * Nobody is put off by its like before this much of a turn, unless that is far more urgent:
+ * about the cost of twenty switches. An arrival of more boost does not wait for it: nobody would
+ * ask again before the next tick, and it waited 4 ms at the 99th percentile (simulated, 8 hogs
+ * on 2 CPUs).
  */
 #define POLICY_TURN_NS_MIN (200ULL * 1000)
+
+/*
+ * From this difference on the minimum turn does not count: a hog gives way at once to those it
+ * wakes, while tasks that sleep as much as their wakers let these finish what they are at.
+ * (Against the kernel's scheduler, 6.18, counted time, 2 CPUs: with the turn for all, stress-ng
+ * futex does 0.02 of the operations; with no turn, hackbench takes 1.35 times as long; with
+ * this, 0.40 of the operations and 0.85 of the time.)
+ */
+#define POLICY_PREEMPT_CLEAR_NS (40ULL * 1000 * 1000)
 
 /* An arrival without boost must be at least this much more urgent. */
 #define POLICY_PREEMPT_MARGIN_NS (4ULL * 1000 * 1000)
@@ -38,6 +48,13 @@ struct policy_preempt_in {
 	u32 running_boost;
 };
 
+/* Whether the running task may finish its minimum turn first. */
+static __always_inline bool policy_has_turn(const struct policy_preempt_in *in)
+{
+	return in->running_boost == in->arrival_boost && in->running_for_ns < POLICY_TURN_NS_MIN &&
+	       in->running_span_ns - in->arrival_span_ns < POLICY_PREEMPT_CLEAR_NS;
+}
+
 static __always_inline enum policy_preempt policy_preempt(const struct policy_preempt_in *in)
 {
 	u64 margin_ns = in->arrival_boost > in->running_boost ? 0 : POLICY_PREEMPT_MARGIN_NS;
@@ -50,7 +67,7 @@ static __always_inline enum policy_preempt policy_preempt(const struct policy_pr
 	if (in->running_span_ns <= margin_ns ||
 	    in->arrival_span_ns >= in->running_span_ns - margin_ns)
 		return POLICY_PREEMPT_NO_SPAN;
-	if (in->running_boost == in->arrival_boost && in->running_for_ns < POLICY_TURN_NS_MIN)
+	if (policy_has_turn(in))
 		return POLICY_PREEMPT_NO_TURN;
 	return POLICY_PREEMPT_YES;
 }

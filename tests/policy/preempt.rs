@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use scx_gamer::policy::{
-    PREEMPT_MARGIN_NS, Preempt, PreemptInput, TURN_NS_MIN, is_urgent, preempt,
+    PREEMPT_CLEAR_NS, PREEMPT_MARGIN_NS, Preempt, PreemptInput, TURN_NS_MIN, is_urgent, preempt,
 };
 
 use crate::inputs;
@@ -36,12 +36,23 @@ proptest! {
     }
 
     #[test]
-    fn nobody_is_put_off_by_its_like_before_the_minimum_turn(
+    fn only_the_far_more_urgent_puts_off_its_like_before_the_minimum_turn(
         input in preempt_input(), for_ns in 0..TURN_NS_MIN,
     ) {
         let early =
             PreemptInput { running_for_ns: for_ns, arrival_boost: input.running_boost, ..input };
-        prop_assert_ne!(preempt(&early), Preempt::Yes);
+        if preempt(&early) == Preempt::Yes {
+            prop_assert!(input.running_span_ns - input.arrival_span_ns >= PREEMPT_CLEAR_NS);
+        }
+    }
+
+    #[test]
+    fn a_hog_gives_way_at_once(input in preempt_input(), for_ns in 0..TURN_NS_MIN) {
+        let hog = PreemptInput { running_for_ns: for_ns, arrival_boost: input.running_boost, ..input };
+        let clear = input.running_span_ns.saturating_sub(input.arrival_span_ns) >= PREEMPT_CLEAR_NS;
+        if clear && !is_urgent(input.running_boost) {
+            prop_assert_eq!(preempt(&hog), Preempt::Yes);
+        }
     }
 
     #[test]
