@@ -102,7 +102,8 @@ fn wait_until(at_ns: u64, ended: BorrowedFd<'_>, signals: &Signals) -> Result<bo
         if left.is_zero() {
             return Ok(true);
         }
-        match signals.wait(ended, Some(left))? {
+        // One ms is added because poll's clock is coarser than ours, and we must not spin.
+        match signals.wait(ended, Some(left + Duration::from_millis(1)))? {
             Wake::Signal(_) => return Ok(false),
             Wake::Other => bail!("the game ended early"),
             Wake::Timeout => {}

@@ -8,13 +8,17 @@ use crate::scenario::{Course, Scenario};
 use anyhow::{Context, Result, anyhow, bail};
 use gamesim::args::PlayArgs;
 use gamesim::attach::Attached;
-use gamesim::signals::Signals;
+use gamesim::signals::{Signals, Wake};
+use gamesim::sys;
 use std::fs;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// On an emulated machine some schedulers need a minute to attach.
 const ATTACH_LIMIT: Duration = Duration::from_secs(120);
+/// Before the first course of a visit: what attached still sets itself up.
+const SETTLE: Duration = Duration::from_secs(1);
 /// Makes the synthetic game look like one that is played through Steam.
 const STEAM_APP_ID: u32 = 42;
 
@@ -80,6 +84,8 @@ impl Arena<'_> {
     /// # Errors
     /// When results cannot be kept; what goes wrong with a contestant is in its cells.
     pub fn run(&mut self) -> Result<Ending> {
+        // From now on there are results, however few.
+        self.results.save(&self.dir)?;
         self.progress.hear(&Event::Begin {
             cells: self.results.plan.cells(),
             done: self.results.cells.len(),
@@ -108,18 +114,24 @@ impl Arena<'_> {
     /// One contestant's part of a round; false when a signal came.
     fn visit(&mut self, round: u32, contestant: &Contestant) -> Result<bool> {
         let mut attached = None;
+        let mut settled = false;
         let mut failed_to_attach: Option<String> = None;
         for course in self.results.plan.courses.clone() {
-            if let (Kind::Scheduler(command), None) = (&contestant.kind, &attached) {
+            if let (Kind::Scheduler(command), None, None) =
+                (&contestant.kind, &attached, &failed_to_attach)
+            {
                 self.announce(round, contestant, None);
-                if failed_to_attach.is_none() {
-                    match self.attach(contestant, command) {
-                        Ok(None) => return Ok(false),
-                        Ok(new) => attached = new,
-                        Err(error) => failed_to_attach = Some(format!("{error:#}")),
-                    }
+                settled = false;
+                match self.attach(contestant, command) {
+                    Ok(None) => return Ok(false),
+                    Ok(new) => attached = new,
+                    Err(error) => failed_to_attach = Some(format!("{error:#}")),
                 }
             }
+            if !settled && !self.settle()? {
+                return Ok(false);
+            }
+            settled = true;
             let played = match &failed_to_attach {
                 Some(error) => Err(anyhow!("{error}")),
                 None => self.play(round, contestant, &course, &mut attached),
@@ -149,6 +161,13 @@ impl Arena<'_> {
         Ok(true)
     }
 
+    /// Lets what has just begun come to rest; false when a signal came.
+    fn settle(&self) -> Result<bool> {
+        let never = sys::pidfd_open(std::process::id())?;
+        let wake = self.signals.wait(never.as_fd(), Some(SETTLE))?;
+        Ok(!matches!(wake, Wake::Signal(_)))
+    }
+
     fn announce(&mut self, round: u32, contestant: &Contestant, course: Option<&Course>) {
         self.progress.hear(&Event::Playing {
             round,
@@ -163,7 +182,7 @@ impl Arena<'_> {
         let path = log
             .to_str()
             .context("the path of the results is not UTF-8")?;
-        let command = format!("exec {command} >>{} 2>&1", shlex::try_quote(path)?);
+        let command = format!("exec {command} >{} 2>&1", shlex::try_quote(path)?);
         Attached::start(&command, ATTACH_LIMIT, self.signals)
             .map_err(|error| anyhow!("{error:#}{}", last_words(&log)))
     }
@@ -212,7 +231,11 @@ impl Arena<'_> {
         match (played, checked) {
             // An ejection explains a game that failed, not the other way round.
             (Err(_), Err(ejected)) => Err(ejected),
-            (played, checked) => Ok(played?.map(|played| (played, checked.err()))),
+            (played, checked) => Ok(played?.map(|played| {
+                let nothing = || anyhow!("the game showed no frame in all the time");
+                let stood_still = (played.run.frames.count == 0).then(nothing);
+                (played, checked.err().or(stood_still))
+            })),
         }
     }
 

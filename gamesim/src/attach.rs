@@ -1,7 +1,7 @@
 //! Another scheduler as a child process, from attach to detach.
 
 use crate::signals::{Signals, Wake};
-use crate::{helper, scheduler, steam, sys};
+use crate::{clock, helper, scheduler, steam, sys};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -136,15 +136,8 @@ impl Attached {
         }
         let _ = self.child.wait();
         let start = Instant::now();
-        let never = std::os::unix::net::UnixStream::pair();
         while scheduler::state().as_deref() != Some("disabled") && start.elapsed() < self.limit {
-            let Ok((quiet, _other)) = &never else { return };
-            use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-            let timeout = PollTimeout::try_from(STATE_PERIOD).unwrap_or(PollTimeout::ZERO);
-            let _ = poll(
-                &mut [PollFd::new(quiet.as_fd(), PollFlags::POLLIN)],
-                timeout,
-            );
+            clock::pause(STATE_PERIOD);
         }
     }
 }

@@ -41,6 +41,11 @@ impl Inbox {
         self.changed.notify_one();
     }
 
+    /// What has not been taken into a frame.
+    pub fn take_inputs(&self) -> Vec<u64> {
+        std::mem::take(&mut lock(&self.state).inputs)
+    }
+
     /// Says that one more frame is on the screen.
     pub fn add_presented(&self) {
         lock(&self.state).presented += 1;

@@ -111,7 +111,7 @@ fn play(stage: &mut Stage, args: &RunArgs, signals: &Signals) -> Result<Option<S
         threads.inbox.close();
         return Ok(None);
     }
-    let presented = join(threads.render).and_then(|presented| {
+    let mut presented = join(threads.render).and_then(|presented| {
         join(threads.game)?;
         Ok(presented)
     })?;
@@ -124,14 +124,15 @@ fn play(stage: &mut Stage, args: &RunArgs, signals: &Signals) -> Result<Option<S
         .drain(..)
         .map(Load::finish)
         .collect::<Result<_>>()?;
-    let intervals_ns = presented
-        .flips_ns
-        .windows(2)
-        .map(|pair| pair[1].saturating_sub(pair[0]))
-        .collect();
+    // Events that no frame took have waited at least until now.
+    let rest = threads.inbox.take_inputs().into_iter();
+    let unserved = rest.filter(|input_ns| window.contains(*input_ns));
+    presented
+        .input_to_flip_ns
+        .extend(unserved.map(|input_ns| until_ns - input_ns));
     Ok(Some(Samples {
         window,
-        intervals_ns,
+        intervals_ns: presented.intervals_ns(window),
         presented,
         read,
         sent,
