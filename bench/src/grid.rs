@@ -260,10 +260,12 @@ fn ratios_text(ratios: &Ratios) -> String {
     )
 }
 
-/// Rounds that do not count, and why; those of one contestant with the same reason together.
+/// What took the place of real devices. Rounds that do not count, and why; those of one contestant with the same reason together.
 #[must_use]
 pub fn notes(course: &CourseSummary) -> Vec<String> {
-    let mut notes = Vec::new();
+    let stand_ins = course.pooled().find_map(|(_, one)| one.stand_ins.as_ref());
+    let stand_ins = stand_ins.map(|parts| format!("not the whole real path was used: {parts}"));
+    let mut notes: Vec<String> = stand_ins.into_iter().collect();
     for row in &course.rows {
         for same in row.errors.chunk_by(|(_, why), (_, next)| why == next) {
             let rounds: Vec<String> = same.iter().map(|(round, _)| round.to_string()).collect();

@@ -24,6 +24,12 @@ pub struct Facts {
     pub frames: Frames,
     /// From input event to flip.
     pub input_to_flip: Quantiles,
+    /// Input events injected.
+    pub input_sent: u64,
+    /// Of those, read by the game.
+    pub input_read: u64,
+    /// Reports that the injector, which stands for hardware, could not send in their turn.
+    pub input_skipped: u64,
     /// Lateness of sound periods; `None` without sound.
     pub audio: Option<Quantiles>,
     /// Times the sound buffer ran empty.
@@ -32,6 +38,9 @@ pub struct Facts {
     pub game_loops: u64,
     /// Loops of work of the background; `None` where there is none.
     pub background_loops: Option<u64>,
+    /// Loops of work per second of the kernel's own scheduler with nothing beside the game, where
+    /// that was played; set by whoever knows the other cells.
+    pub unloaded_work_per_s: Option<f64>,
     /// Deadlines of an encoder in the background, and how many were missed.
     pub stream: Option<(u64, u64)>,
     /// Longest wait of any task for a CPU [us], as the neutral tracer saw it.
@@ -55,10 +64,14 @@ impl Facts {
             seconds: run.setup.seconds,
             frames: run.frames.clone(),
             input_to_flip: run.input.to_flip,
+            input_sent: run.input.sent,
+            input_read: run.input.read,
+            input_skipped: run.input.skipped,
             audio: run.audio.as_ref().map(|audio| audio.lateness),
             xruns: run.audio.as_ref().map_or(0, |audio| audio.xruns),
             game_loops: run.work.game,
             background_loops: (!run.background.is_empty()).then_some(run.work.background),
+            unloaded_work_per_s: None,
             stream: streams.fold(None, |sum, load| {
                 add_pairs(sum, Some((load.deadlines, load.missed)))
             }),
@@ -96,6 +109,9 @@ impl Facts {
     fn and(mut self, other: Self) -> Self {
         self.seconds += other.seconds;
         self.frames.count += other.frames.count;
+        self.input_sent += other.input_sent;
+        self.input_read += other.input_read;
+        self.input_skipped += other.input_skipped;
         self.xruns += other.xruns;
         self.game_loops += other.game_loops;
         self.background_loops = add(self.background_loops, other.background_loops);
@@ -163,45 +179,61 @@ fn per_second(count: Option<u64>, facts: &Facts) -> Option<f64> {
     Some(count? as f64 / facts.seconds)
 }
 
-fn ms(us: f64) -> Option<f64> {
-    Some(us / 1e3)
+/// A time of a distribution [ms]. No samples are no value, and not a time of 0.
+fn ms(times: Quantiles, get: fn(Quantiles) -> f64) -> Option<f64> {
+    (times.samples > 0).then(|| get(times) / 1e3)
+}
+
+fn percent(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
 }
 
 /// All measures, in the order of the tables.
-pub const MEASURES: [Measure; 22] = [
+pub const MEASURES: [Measure; 25] = [
     headline("frames per second", Higher, 1, |f| Some(f.frames.fps)),
     headline("1 % low [fps]", Higher, 1, |f| Some(f.frames.low_1pct_fps)),
     detail("0.1 % low [fps]", Higher, 1, |f| {
         Some(f.frames.low_01pct_fps)
     }),
-    detail("frame p50 [ms]", Lower, 2, |f| ms(f.frames.interval.p50_us)),
-    headline("frame p99 [ms]", Lower, 2, |f| ms(f.frames.interval.p99_us)),
+    detail("frame p50 [ms]", Lower, 2, |f| {
+        ms(f.frames.interval, |times| times.p50_us)
+    }),
+    headline("frame p99 [ms]", Lower, 2, |f| {
+        ms(f.frames.interval, |times| times.p99_us)
+    }),
     detail("frame p99.9 [ms]", Lower, 2, |f| {
-        ms(f.frames.interval.p999_us)
+        ms(f.frames.interval, |times| times.p999_us)
     }),
     detail("late frames [%]", Lower, 2, |f| {
-        Some(f.frames.late_share() * 100.0)
+        percent(f.frames.late, f.frames.interval.samples)
     }),
     detail("severe frames [%]", Lower, 2, |f| {
-        let frames = f.frames.interval.samples;
-        (frames > 0).then(|| f.frames.severe as f64 * 100.0 / frames as f64)
+        percent(f.frames.severe, f.frames.interval.samples)
     }),
     detail("input to flip p50 [ms]", Lower, 2, |f| {
-        ms(f.input_to_flip.p50_us)
+        ms(f.input_to_flip, |times| times.p50_us)
     }),
     headline("input to flip p99 [ms]", Lower, 2, |f| {
-        ms(f.input_to_flip.p99_us)
+        ms(f.input_to_flip, |times| times.p99_us)
     }),
     detail("input to flip max [ms]", Lower, 2, |f| {
-        ms(f.input_to_flip.max_us)
+        ms(f.input_to_flip, |times| times.max_us)
     }),
-    headline("audio lateness p99 [ms]", Lower, 2, |f| ms(f.audio?.p99_us)),
+    detail("input events not read [%]", Lower, 2, |f| {
+        percent(f.input_sent.saturating_sub(f.input_read), f.input_sent)
+    }),
+    detail("input reports skipped [%]", Neither, 2, |f| {
+        percent(f.input_skipped, f.input_skipped + f.input_sent)
+    }),
+    headline("audio lateness p99 [ms]", Lower, 2, |f| {
+        ms(f.audio?, |times| times.p99_us)
+    }),
     headline("audio xruns [1/s]", Lower, 2, |f| {
         f.audio.map(|_| f.xruns as f64 / f.seconds)
     }),
     headline("stream deadlines missed [%]", Lower, 2, |f| {
-        f.stream
-            .map(|(deadlines, missed)| missed as f64 * 100.0 / deadlines.max(1) as f64)
+        let (deadlines, missed) = f.stream?;
+        percent(missed, deadlines)
     }),
     detail("game work [M loops/s]", Higher, 2, |f| {
         Some(f.game_loops as f64 / f.seconds / 1e6)
@@ -212,8 +244,11 @@ pub const MEASURES: [Measure; 22] = [
     headline("all work [M loops/s]", Higher, 2, |f| {
         Some(f.work_per_s() / 1e6)
     }),
+    detail("all work [% of unloaded]", Higher, 1, |f| {
+        Some(f.work_per_s() * 100.0 / f.unloaded_work_per_s?)
+    }),
     headline("longest wait [ms]", Lower, 1, |f| {
-        ms(f.longest_wait_us? as f64)
+        Some(f.longest_wait_us? as f64 / 1e3)
     }),
     detail("context switches [1/s]", Neither, 0, |f| {
         per_second(f.switches, f)

@@ -13,15 +13,17 @@ pub struct Scenario {
     pub name: &'static str,
     /// What a person does there.
     pub sentence: &'static str,
-    /// Background loads, as `gamesim --load` takes them; `CPUS` is the number of CPUs and `2CPUS`
-    /// twice that.
+    /// Background loads, as `gamesim --load` takes them; `2CPUS` is twice the number of CPUs.
     loads: &'static [&'static str],
 }
+
+/// Name of the scenario with nothing beside the game.
+pub const QUIET: &str = "quiet";
 
 /// All scenarios.
 pub const SCENARIOS: [Scenario; 8] = [
     Scenario {
-        name: "quiet",
+        name: QUIET,
         sentence: "nothing but the game",
         loads: &[],
     },

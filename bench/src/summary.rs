@@ -3,10 +3,11 @@
 
 use crate::measure::{Facts, MEASURES, Measure};
 use crate::plan::Plan;
-use crate::results::{Entrant, Machine, Played, Results, Samples, Status};
-use crate::scenario::{Course, Scenario};
+use crate::results::{Entrant, KERNEL, Machine, Played, Results, Samples, Status};
+use crate::scenario::{Course, QUIET, Scenario};
 use crate::verdict::{Outcome, Verdict};
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// With fewer frames than this in all rounds together, tails are chance.
@@ -66,6 +67,8 @@ pub struct Pooled {
     pub samples: Samples,
     /// Frame intervals of each round: where one round ends in the samples.
     pub round_frames: Vec<u64>,
+    /// What took the place of real devices, if anything did.
+    pub stand_ins: Option<String>,
 }
 
 /// One verdict for each of [`MEASURES`].
@@ -106,17 +109,18 @@ impl CourseSummary {
     fn read(results: &Results, dir: &Path, baselines: &[String], course: &Course) -> Result<Self> {
         let row = |contestant: &String| {
             let played: Vec<(u32, &Played)> = results.played(contestant, course).collect();
+            let unloaded = unloaded_work(results, course);
             let errors = results.errors(contestant, course);
             let against = |baseline: &String| {
                 (baseline != contestant).then(|| {
                     let base: Vec<_> = results.played(baseline, course).collect();
-                    verdicts(&played, &base)
+                    verdicts(&played, &base, &unloaded)
                 })
             };
             Ok(Row {
                 contestant: contestant.clone(),
                 errors: errors.map(|(round, why)| (round, one_line(why))).collect(),
-                pooled: Pooled::read(&played, dir)?,
+                pooled: Pooled::read(&played, dir, &unloaded)?,
                 against: baselines.iter().map(against).collect(),
             })
         };
@@ -170,7 +174,11 @@ impl Row {
 }
 
 impl Pooled {
-    fn read(played: &[(u32, &Played)], dir: &Path) -> Result<Option<Self>> {
+    fn read(
+        played: &[(u32, &Played)],
+        dir: &Path,
+        unloaded: &BTreeMap<u32, f64>,
+    ) -> Result<Option<Self>> {
         if played.is_empty() {
             return Ok(None);
         }
@@ -179,8 +187,16 @@ impl Pooled {
             samples.add(&dir.join(&cell.raw))?;
         }
         let cells: Vec<&Played> = played.iter().map(|(_, cell)| *cell).collect();
+        let per_round = played.iter().filter_map(|(round, _)| unloaded.get(round));
+        let per_round: Vec<f64> = per_round.copied().collect();
+        let all_rounds = per_round.len() == played.len();
         Ok(Some(Self {
-            facts: Facts::pooled(&cells, &samples),
+            facts: Facts {
+                unloaded_work_per_s: all_rounds
+                    .then(|| per_round.iter().sum::<f64>() / per_round.len() as f64),
+                ..Facts::pooled(&cells, &samples)
+            },
+            stand_ins: cells.iter().find_map(|cell| stand_ins(cell)),
             samples,
             round_frames: cells
                 .iter()
@@ -202,9 +218,42 @@ impl Pooled {
     }
 }
 
-fn verdicts(played: &[(u32, &Played)], base: &[(u32, &Played)]) -> Verdicts {
+/// Work per second of the kernel's own scheduler with nothing beside the game, by round.
+fn unloaded_work(results: &Results, course: &Course) -> BTreeMap<u32, f64> {
+    let quiet = Course {
+        scenario: QUIET.to_owned(),
+        mode: course.mode,
+    };
+    let played = results.played(KERNEL, &quiet);
+    played
+        .map(|(round, cell)| (round, Facts::of(cell).work_per_s()))
+        .collect()
+}
+
+fn stand_ins(cell: &Played) -> Option<String> {
+    let parts = &cell.run.parts;
+    (!parts.all_real).then(|| {
+        format!(
+            "display {}, input {}, gpu {}, audio {}",
+            parts.display, parts.input, parts.gpu, parts.audio
+        )
+    })
+}
+
+fn verdicts(
+    played: &[(u32, &Played)],
+    base: &[(u32, &Played)],
+    unloaded: &BTreeMap<u32, f64>,
+) -> Verdicts {
     let facts = |cells: &[(u32, &Played)]| -> Vec<(u32, Facts)> {
-        let of = |(round, cell): &(u32, &Played)| (*round, Facts::of(cell));
+        let of = |(round, cell): &(u32, &Played)| {
+            let unloaded_work_per_s = unloaded.get(round).copied();
+            let facts = Facts {
+                unloaded_work_per_s,
+                ..Facts::of(cell)
+            };
+            (*round, facts)
+        };
         cells.iter().map(of).collect()
     };
     let (played, base) = (facts(played), facts(base));

@@ -32,7 +32,7 @@ pub(super) fn of(course: &CourseSummary, colors: &Colors) -> Markup {
     html! {
         div.plots {
             (distributions(course, colors))
-            (bars(course, colors, "scheduler's BPF time per context switch [ns]"))
+            (bars(course, colors, "BPF time per switch [ns]"))
             (bars(course, colors, "background [M loops/s]"))
         }
         (ribbons(course, colors))
