@@ -65,7 +65,8 @@ bench-quick: deps build ## two scenarios, the kernel's scheduler and scx_gamer, 
 bench-tools: build ## standard tools: cyclictest, hackbench, stress-ng, perf bench (ROUNDS=3)
 	@tools/deps bench
 	@mkdir -p '$(BENCH)/tools'
-	@target/debug/vmrun run --kernel 6.18 --clock counted --timeout 7200 --share '$(BENCH)/tools' -- \
+	@target/debug/vmrun run --kernel 6.18 --clock counted --timeout 7200 --share '$(BENCH)/tools' \
+		--env SUDO_UID="$$(id -u)" -- \
 		'$(CURDIR)/target/debug/scx_gamer-bench' tools --rounds '$(ROUNDS)' --seconds 2 --out /mnt/share
 
 ablation: deps build ## what each feature of the policy buys and costs (ROUNDS=3, FRESH=1)

@@ -6,11 +6,15 @@ use clap::ValueEnum;
 use scx_gamer::config::Feature;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Name of our own scheduler.
 pub const OURS: &str = "scx_gamer";
+
+/// How the name of our own scheduler without a feature begins.
+pub const WITHOUT: &str = "without ";
 
 /// What schedules while a contestant plays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub struct Contestant {
     pub name: String,
     /// What `--version` says, empty for the kernel's own scheduler.
     pub version: String,
+    /// Which build of its program, empty for the kernel's own scheduler.
+    pub build: String,
     /// Its command as results show it: where programs lie on this machine is nobody's business.
     pub shown: String,
     /// How it schedules.
@@ -41,6 +47,7 @@ impl Contestant {
         Self {
             name: name.to_owned(),
             version: String::new(),
+            build: String::new(),
             shown: String::new(),
             kind,
         }
@@ -61,7 +68,9 @@ impl Contestant {
             .with_context(|| format!("{} cannot be given to a shell", program.display()))?;
         Ok(Self {
             name,
-            version: version(program)?,
+            // One that cannot even tell it will not attach, and that is a row of the results.
+            version: version(program).unwrap_or_else(|| "unknown version".to_owned()),
+            build: build(program)?,
             shown: shown.collect::<Vec<_>>().join(" "),
             kind: Kind::Scheduler(command),
         })
@@ -73,6 +82,7 @@ impl Contestant {
         Entrant {
             name: self.name.clone(),
             version: self.version.clone(),
+            build: self.build.clone(),
             command: self.shown.clone(),
         }
     }
@@ -105,7 +115,9 @@ pub fn field(peers: Option<&Path>, against: &[PathBuf]) -> Result<Vec<Contestant
         Contestant::kernel(ORACLE, Kind::Oracle),
         Contestant::scheduler(OURS.to_owned(), &beside(OURS)?, &[])?,
     ];
-    let mut programs = peers.map_or(Ok(Vec::new()), peers_in)?;
+    for program in peers.map_or(Ok(Vec::new()), peers_in)? {
+        add(&mut field, &program)?;
+    }
     for name in against {
         let path = which::which(name).with_context(|| {
             format!(
@@ -113,18 +125,20 @@ pub fn field(peers: Option<&Path>, against: &[PathBuf]) -> Result<Vec<Contestant
                 name.display()
             )
         })?;
-        programs.push(path);
-    }
-    for program in programs {
-        let name = program.file_name().unwrap_or(OsStr::new("unnamed"));
-        let name = name.to_string_lossy().into_owned();
-        ensure!(
-            field.iter().all(|other| other.name != name),
-            "two contestants are called {name}: leave one out"
-        );
-        field.push(Contestant::scheduler(name, &program, &[])?);
+        add(&mut field, &path)?;
     }
     Ok(field)
+}
+
+fn add(field: &mut Vec<Contestant>, program: &Path) -> Result<()> {
+    let name = program.file_name().unwrap_or(OsStr::new("unnamed"));
+    let name = name.to_string_lossy().into_owned();
+    ensure!(
+        field.iter().all(|other| other.name != name),
+        "two contestants are called {name}: leave one out"
+    );
+    field.push(Contestant::scheduler(name, program, &[])?);
+    Ok(())
 }
 
 /// scx_gamer as it is, and once more for each feature of its policy without that feature.
@@ -140,7 +154,7 @@ pub fn ablation() -> Result<Vec<Contestant>> {
         };
         let name = value.get_name();
         field.push(Contestant::scheduler(
-            format!("without {name}"),
+            format!("{WITHOUT}{name}"),
             &program,
             &["--without", name],
         )?);
@@ -167,21 +181,23 @@ fn peers_in(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(programs)
 }
 
+/// What tells a build of a program from another one of the same version.
+///
+/// # Errors
+/// When the file cannot be looked at.
+pub fn build(program: &Path) -> Result<String> {
+    let file =
+        fs::metadata(program).with_context(|| format!("cannot look at {}", program.display()))?;
+    Ok(format!("{} bytes of {}", file.len(), file.mtime()))
+}
+
 /// The first line that `PROGRAM --version` prints.
-fn version(program: &Path) -> Result<String> {
-    let output = Command::new(program)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {} --version", program.display()))?;
-    ensure!(
-        output.status.success(),
-        "{} --version failed ({})",
-        program.display(),
-        output.status
-    );
+fn version(program: &Path) -> Option<String> {
+    let mut command = Command::new(program);
+    let output = command.arg("--version").stdin(Stdio::null()).output();
+    let output = output.ok().filter(|output| output.status.success())?;
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+    text.lines().next().map(|line| line.trim().to_owned())
 }
 
 /// Those of `field` whose names are in `only`, in the order of `field`.

@@ -1,6 +1,7 @@
 //! The words of all reports: head, tables and notes of a summary, before they become text, Markdown
 //! or HTML.
 
+use crate::contestant::{OURS, WITHOUT};
 use crate::measure::{MEASURES, Measure};
 use crate::results::{Entrant, KERNEL, ORACLE, Status};
 use crate::summary::{CourseSummary, Row, Summary};
@@ -107,6 +108,7 @@ fn entrant(entrant: &Entrant) -> String {
         name,
         version,
         command,
+        ..
     } = entrant;
     match name.as_str() {
         KERNEL => format!("{name}: the kernel's own scheduler"),
@@ -148,6 +150,49 @@ pub fn tables(summary: &Summary, course: &CourseSummary, columns: Columns) -> Ve
     let mut tables = vec![values(course, columns)];
     tables.extend(ratios.filter(|grid| !grid.rows.is_empty()));
     tables
+}
+
+/// What each feature buys and costs, where scx_gamer is compared with itself without one: headline
+/// verdicts on all courses.
+#[must_use]
+pub fn features(summary: &Summary) -> Option<Grid> {
+    let whole = summary.baselines.iter().position(|name| name == OURS)?;
+    let row = |name: &String| {
+        let feature = name.strip_prefix(WITHOUT)?;
+        let verdicts = |outcome| {
+            let courses = summary.courses.iter();
+            let rows = courses.flat_map(|course| {
+                let rows = course.rows.iter().filter(|row| row.contestant == *name);
+                rows.map(move |row| (&course.course, row))
+            });
+            let shown = rows.flat_map(|(course, row)| {
+                let shown = row.headlines(whole, outcome);
+                shown.map(move |(measure, verdict)| {
+                    format!("{course}: {} {}", unitless(measure), ratio_text(verdict))
+                })
+            });
+            let shown: Vec<String> = shown.collect();
+            Cell::plain(if shown.is_empty() {
+                "nothing shown".to_owned()
+            } else {
+                shown.join("; ")
+            })
+        };
+        let (buys, costs) = (verdicts(Outcome::Worse), verdicts(Outcome::Better));
+        Some(vec![Cell::plain(feature), buys, costs])
+    };
+    let rows: Vec<_> = summary.plan.contestants.iter().filter_map(row).collect();
+    (!rows.is_empty()).then(|| Grid {
+        title: "What each feature buys and costs".to_owned(),
+        header: [
+            "feature",
+            "buys: worse without it",
+            "costs: better without it",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        rows,
+    })
 }
 
 /// Values of all rounds together; a contestant without any says why.

@@ -27,10 +27,8 @@ pub mod verdict;
 
 use cli::{Cli, Command};
 
-/// Exit code of a run that could not be done, or in which our own scheduler failed.
-pub const EXIT_FAILURE: u8 = 1;
-/// Exit code after SIGINT or SIGTERM.
-pub const EXIT_INTERRUPTED: u8 = 130;
+/// The same exit codes as the game's.
+pub use gamesim::{EXIT_FAILURE, EXIT_INTERRUPTED};
 
 /// Does what the command line asks for; the value is the process's exit code.
 ///

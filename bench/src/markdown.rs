@@ -4,7 +4,7 @@ use crate::grid::{self, Cell, Columns, Grid};
 use crate::summary::Summary;
 use std::fmt::Write;
 
-/// Head, then values and ratios for each course, under headings of the second and third level.
+/// Head, then values and ratios for each course, under headings of the third and fourth level.
 #[must_use]
 pub fn text(summary: &Summary) -> String {
     let mut out = String::new();
@@ -13,15 +13,18 @@ pub fn text(summary: &Summary) -> String {
         "{}, {}, {} time",
         machine.kernel, machine.cpus, machine.clock
     );
-    let _ = writeln!(out, "## Kernel {}\n", escape(&title));
+    let _ = writeln!(out, "### Kernel {}\n", escape(&title));
     if let Some(partial) = grid::partial(summary) {
         let _ = writeln!(out, "**{partial}**\n");
     }
     for (label, text) in grid::head(summary) {
         let _ = writeln!(out, "- {label}: {}", escape(&text));
     }
+    if let Some(features) = grid::features(summary) {
+        write_grid(&mut out, &features);
+    }
     for course in &summary.courses {
-        let _ = writeln!(out, "\n### {}: {}", course.course, course.sentence());
+        let _ = writeln!(out, "\n#### {}: {}", course.course, course.sentence());
         for grid in grid::tables(summary, course, Columns::Headline) {
             write_grid(&mut out, &grid);
         }

@@ -41,6 +41,8 @@ pub struct Machine {
     pub cpus: String,
     /// How its time passes: "counted", "parallel" (both in the VM) or "real".
     pub clock: String,
+    /// Which build of the game.
+    pub game: String,
     /// Speed that all loop counts come from.
     pub loops_per_us: u64,
 }
@@ -52,6 +54,8 @@ pub struct Entrant {
     pub name: String,
     /// What `--version` printed, empty for the kernel's own scheduler.
     pub version: String,
+    /// Which build of its program: a resumed run must not mix two.
+    pub build: String,
     /// Program and options that attached it, empty for the kernel's own scheduler.
     pub command: String,
 }

@@ -3,15 +3,16 @@
 use crate::cell::{self, Instruments};
 use crate::contestant::{Contestant, Kind};
 use crate::progress::{Event, Progress};
-use crate::results::{Cell, Played, RAW_DIR, Results, Status, file_name, raw_file};
+use crate::results::{Cell, Machine, Played, RAW_DIR, Results, Status, file_name, raw_file};
 use crate::scenario::{Course, Scenario};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use gamesim::args::PlayArgs;
 use gamesim::attach::Attached;
 use gamesim::signals::{Signals, Wake};
 use gamesim::sys;
 use std::fs;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub struct Arena<'a> {
     /// Ends the run.
     pub signals: &'a Signals,
     /// Hears how it goes.
-    pub progress: &'a mut dyn Progress,
+    pub progress: &'a mut (dyn Progress + Send),
 }
 
 /// Results in `dir` to go on with, or `fresh`. An unfinished round is played anew: only neighbours
@@ -55,17 +56,21 @@ pub struct Arena<'a> {
 /// # Errors
 /// When the directory holds results of something else.
 pub fn resume(dir: &Path, fresh: Results) -> Result<Results> {
-    fs::create_dir_all(dir.join(RAW_DIR))
+    fs::create_dir_all(dir)
         .with_context(|| format!("cannot make the directory {}", dir.display()))?;
+    check_owner(dir)?;
+    fs::create_dir_all(dir.join(RAW_DIR)).context("cannot make a directory for samples")?;
     let Some(mut old) = Results::load(dir)? else {
         return Ok(fresh);
     };
-    let same_kernel = old.machine.kernel == fresh.machine.kernel
-        && old.machine.cpus == fresh.machine.cpus
-        && old.machine.clock == fresh.machine.clock;
-    if old.plan != fresh.plan || old.entrants != fresh.entrants || !same_kernel {
+    let machine = Machine {
+        // Measured anew at each start; what was begun goes on with its own.
+        loops_per_us: old.machine.loops_per_us,
+        ..fresh.machine
+    };
+    if old.plan != fresh.plan || old.entrants != fresh.entrants || old.machine != machine {
         bail!(
-            "{} holds results of other contestants, courses, lengths or of another machine: give another directory with --out, or --fresh to measure anew",
+            "{} holds results of other contestants, courses, lengths, of another build or machine: give another directory with --out, or --fresh to measure anew",
             dir.display()
         );
     }
@@ -76,6 +81,26 @@ pub fn resume(dir: &Path, fresh: Results) -> Result<Results> {
         .collect();
     old.cells.retain(|cell| rounds.contains(&cell.round));
     Ok(old)
+}
+
+/// We write there as root: nobody else may have prepared links in it.
+///
+/// # Errors
+/// When the directory belongs to somebody else than us or the one who called sudo, or anybody may
+/// write there.
+pub fn check_owner(dir: &Path) -> Result<()> {
+    let file = fs::symlink_metadata(dir)
+        .with_context(|| format!("cannot look at the directory {}", dir.display()))?;
+    let caller = std::env::var("SUDO_UID")
+        .ok()
+        .and_then(|uid| uid.parse().ok());
+    let ours = file.uid() == nix::unistd::geteuid().as_raw() || Some(file.uid()) == caller;
+    ensure!(
+        file.is_dir() && ours && file.mode() & 0o002 == 0,
+        "{} is not a directory of yours that only you may write: give another one with --out",
+        dir.display()
+    );
+    Ok(())
 }
 
 impl Arena<'_> {

@@ -2,7 +2,7 @@
 
 use crate::cell::Instruments;
 use crate::cli::{ProgressKind, RunArgs};
-use crate::contestant::{self, Contestant, OURS};
+use crate::contestant::{self, Contestant, OURS, WITHOUT};
 use crate::cost::Meter;
 use crate::plan::Plan;
 use crate::progress::{Bar, JsonLines, Progress};
@@ -10,13 +10,14 @@ use crate::results::{KERNEL, Machine, ORACLE, RESULTS_SCHEMA, Results, Status};
 use crate::run::{self, Arena, Ending};
 use crate::summary::Summary;
 use crate::{EXIT_FAILURE, EXIT_INTERRUPTED, html, markdown, table};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use gamesim::args::PlayArgs;
 use gamesim::signals::Signals;
 use gamesim::{attach, calibrate, sys};
 use indicatif::MultiProgress;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use waittrace::Tracer;
 
 /// Seconds before the measured part: schedulers learn the threads, the game is found.
@@ -48,7 +49,7 @@ pub fn main(args: &RunArgs) -> Result<u8> {
         .out
         .canonicalize()
         .with_context(|| format!("cannot use the directory {}", args.out.display()))?;
-    let mut progress: Box<dyn Progress> = match args.progress {
+    let mut progress: Box<dyn Progress + Send> = match args.progress {
         ProgressKind::Bar => Box::new(Bar::new(&MultiProgress::new(), "")),
         ProgressKind::Json => Box::new(JsonLines),
     };
@@ -57,7 +58,6 @@ pub fn main(args: &RunArgs) -> Result<u8> {
         .inspect_err(|error| eprintln!("no longest waits, switches and migrations: {error}"))
         .ok();
     let meter = Meter::start()?;
-    sys::set_fifo_alone(PRIORITY).context("cannot become real-time")?;
     let mut arena = Arena {
         dir: dir.clone(),
         results,
@@ -71,7 +71,7 @@ pub fn main(args: &RunArgs) -> Result<u8> {
         signals: &signals,
         progress: progress.as_mut(),
     };
-    let ending = arena.run()?;
+    let ending = run_in_time(&mut arena)?;
     let failed = own_failures(&arena.results);
     drop(progress);
     if args.progress == ProgressKind::Bar {
@@ -85,6 +85,17 @@ pub fn main(args: &RunArgs) -> Result<u8> {
         (Ending::Complete, true) => 0,
         (Ending::Complete, false) => EXIT_FAILURE,
     })
+}
+
+/// Runs it on a thread above everything that plays, which has nothing else to do than to look at
+/// the clock and at counters.
+fn run_in_time(arena: &mut Arena<'_>) -> Result<Ending> {
+    let run = || {
+        sys::set_fifo_alone(PRIORITY).context("cannot become real-time")?;
+        arena.run()
+    };
+    let ended = thread::scope(|scope| scope.spawn(run).join());
+    ended.unwrap_or_else(|_| bail!("BUG: the arena's thread panicked"))
 }
 
 /// Prints the tables of results, and writes them as Markdown and as a page with plots to `out`.
@@ -162,6 +173,7 @@ fn fresh(args: &RunArgs, contestants: &[Contestant]) -> Result<Results> {
                 .clone()
                 .unwrap_or_else(|| format!("{cpus} CPUs")),
             clock: args.clock.clone(),
+            game: contestant::build(&contestant::beside("gamesim")?)?,
             loops_per_us: calibrate::obtain(None).0,
         },
         entrants: contestants.iter().map(Contestant::entrant).collect(),
@@ -180,9 +192,7 @@ fn discard(dir: &Path) -> Result<()> {
 
 /// What must not fail: a peer that fails is a row of the report, we ourselves are a broken run.
 fn own_failures(results: &Results) -> Vec<String> {
-    let own = |name: &str| {
-        name == KERNEL || name == ORACLE || name == OURS || name.starts_with("without ")
-    };
+    let own = |name: &str| [KERNEL, ORACLE, OURS].contains(&name) || name.starts_with(WITHOUT);
     results
         .cells
         .iter()

@@ -21,6 +21,15 @@ pub fn text(summary: &Summary, width: u16) -> String {
     for (label, text) in grid::head(summary) {
         let _ = writeln!(out, "{label:<10}  {}", printable(&text));
     }
+    if let Some(features) = grid::features(summary) {
+        let _ = writeln!(out, "\n{}", features.title);
+        for row in &features.rows {
+            let _ = writeln!(out, "\n{}", printable(&row[0].text));
+            for (name, cell) in features.header.iter().zip(row).skip(1) {
+                let _ = writeln!(out, "  {name}: {}", printable(&cell.text));
+            }
+        }
+    }
     for course in &summary.courses {
         let _ = writeln!(out, "\n=== {}: {}", course.course, course.sentence());
         for grid in grid::tables(summary, course, Columns::Headline) {

@@ -178,6 +178,7 @@ fn section(index: usize, summary: &Summary, colors: &Colors) -> Markup {
                     div { dt { (label) } dd { (text) } }
                 }
             }
+            @if let Some(features) = grid::features(summary) { (table(&features)) }
             @for (at, course) in summary.courses.iter().enumerate() {
                 section id={ "s" (index) "c" (at) } { (course_section(summary, course, colors)) }
             }

@@ -75,6 +75,7 @@ pub fn main(args: &ToolsArgs) -> Result<u8> {
     };
     fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make the directory {}", args.out.display()))?;
+    crate::run::check_owner(&args.out)?;
     let signals = Signals::block(&[])?;
     let results = run::run(&options, &signals, &mut |line| eprintln!("{line}"))?;
     let text = render::text(&results);

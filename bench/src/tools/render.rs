@@ -25,9 +25,14 @@ fn page(results: &ToolResults, style: TableStyle, bullet: &str) -> String {
     }
     let _ = writeln!(
         out,
-        "Standard tools, kernel {}, {} CPUs, {} rounds of {} s, order ABBA. Medians; ratio of the \
-         same round (lowest..highest).\n",
-        results.kernel, results.cpus, results.rounds, results.seconds
+        "Standard tools, kernel {}, {} CPUs, {} rounds of {} s, order ABBA, {}, arena {}. Medians; \
+         ratio of the same round (lowest..highest).\n",
+        results.kernel,
+        results.cpus,
+        results.rounds,
+        results.seconds,
+        results.date,
+        results.version
     );
     let _ = writeln!(out, "{}\n", table(results, style));
     for entry in results.tools.iter().filter(|tool| tool.absent.is_none()) {

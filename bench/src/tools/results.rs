@@ -54,7 +54,9 @@ pub struct ToolResults {
     pub kernel: String,
     /// CPUs of the machine.
     pub cpus: usize,
-    /// Command that attached the other scheduler.
+    /// Day it was begun, as YYYY-MM-DD in UTC.
+    pub date: String,
+    /// Command that attached the other scheduler, without the place of its program.
     pub with: String,
     /// Name of the other scheduler as the kernel gave it; empty if it never attached.
     pub scheduler: String,

@@ -110,7 +110,8 @@ fn begin(options: &Options) -> Result<ToolResults> {
         status: Status::Partial,
         kernel: kernel.release().to_string_lossy().into_owned(),
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
-        with: options.with.clone(),
+        date: time::OffsetDateTime::now_utc().date().to_string(),
+        with: shown(&options.with),
         scheduler: String::new(),
         rounds: options.rounds,
         seconds: options.seconds,
@@ -119,6 +120,13 @@ fn begin(options: &Options) -> Result<ToolResults> {
     };
     results.save(&options.out)?;
     Ok(results)
+}
+
+/// A command with every word's directories left out: they are nobody's business.
+fn shown(command: &str) -> String {
+    let words = command.split(' ');
+    let names = words.map(|word| word.rsplit('/').next().unwrap_or(word).trim_matches('\''));
+    names.collect::<Vec<_>>().join(" ")
 }
 
 /// Odd rounds begin with the kernel's scheduler, even ones end with it (ABBA).

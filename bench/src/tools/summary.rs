@@ -128,6 +128,7 @@ pub(super) mod tests {
             status: Status::Complete,
             kernel: "6.18.15".into(),
             cpus: 2,
+            date: "2026-11-21".into(),
             with: "exec scx_gamer".into(),
             scheduler: "gamer".into(),
             rounds: 3,

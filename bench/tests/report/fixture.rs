@@ -69,6 +69,7 @@ pub(crate) fn results(dir: &Path, kernel: &str, status: Status) -> Results {
         command: "scx_gamer-bench run --courses quiet-paced,hogs".to_owned(),
         plan,
         machine: Machine {
+            game: "1 bytes of 1".to_owned(),
             kernel: kernel.to_owned(),
             cpus: "2 CPUs".to_owned(),
             clock: "counted".to_owned(),
@@ -86,6 +87,7 @@ fn entrant(name: &str) -> Entrant {
     let known = name.starts_with("scx_");
     let text = |text: String| if known { text } else { String::new() };
     Entrant {
+        build: String::new(),
         name: name.to_owned(),
         version: text(format!("{name} 1.0.2")),
         command: text(name.to_owned()),

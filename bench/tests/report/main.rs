@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 mod fixture;
+mod resume;
 
 use arena::results::{KERNEL, ORACLE, Results, Status};
 use arena::summary::Summary;
@@ -128,6 +129,61 @@ fn baselines_that_did_not_take_part_are_left_out() {
     assert_eq!(summary.baselines, ["scx_gamer"]);
     let text = markdown::text(&summary);
     assert!(text.contains("Ratios to scx_gamer") && !text.contains("nobody"));
+}
+
+#[test]
+fn what_a_feature_buys_and_costs_is_listed() {
+    let summary = with_results(Status::Complete, |results, dir| {
+        let mut results = results.clone();
+        let plan = results.plan.contestants.iter_mut();
+        let cells = results.cells.iter_mut().map(|cell| &mut cell.contestant);
+        for name in plan.chain(cells).filter(|name| *name == ORACLE) {
+            *name = "without boost".to_owned();
+        }
+        Summary::read(&results, dir, &["scx_gamer"]).unwrap()
+    });
+    let grid = grid::features(&summary).expect("features");
+    let row: Vec<&str> = grid.rows[0].iter().map(|cell| cell.text.as_str()).collect();
+    assert_eq!((grid.rows.len(), row[0]), (1, "boost"));
+    // On hogs the oracle of the fixture, which plays this part, is better.
+    assert_eq!(row[1], "nothing shown");
+    assert!(
+        row[2].contains("hogs-uncapped: frames per second 1."),
+        "{row:?}"
+    );
+    for text in [table::text(&summary, 100), markdown::text(&summary)] {
+        assert!(text.contains("costs: better without it"), "{text}");
+    }
+}
+
+#[test]
+fn what_took_the_place_of_a_real_device_is_said() {
+    let summary = with_results(Status::Complete, |results, dir| {
+        let mut results = results.clone();
+        let played = results.cells[0].played.as_mut().unwrap();
+        played.run.parts.all_real = false;
+        played.run.parts.display = "timer".into();
+        Summary::read(&results, dir, &BASELINES).unwrap()
+    });
+    let text = markdown::text(&summary);
+    assert!(
+        text.contains("not the whole real path was used: display timer"),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_course_has_all_its_figures() {
+    let page = html::page(&[summary(Status::Complete, &BASELINES)]);
+    for caption in [
+        "Distribution of frame interval",
+        "Distribution of input to flip",
+        "BPF time per switch",
+    ] {
+        let count = page.matches(&format!("<figcaption>{caption}")).count();
+        assert_eq!(count, 2, "{caption}");
+    }
+    assert!(page.contains("<figcaption>background"));
 }
 
 #[test]

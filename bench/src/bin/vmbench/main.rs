@@ -79,12 +79,16 @@ fn run(cli: &Cli) -> Result<u8> {
             .map(|ended| ended.unwrap_or_else(|_| Err(anyhow::anyhow!("a boot's thread panicked"))))
             .collect()
     });
+    // What there is, is reported, whatever became of other boots.
+    let mut dirs: Vec<PathBuf> = boots.into_iter().map(|(_, dir)| dir).collect();
+    dirs.retain(|dir| matches!(Results::load(dir), Ok(Some(_))));
+    if !dirs.is_empty() {
+        arena::session::report(&dirs, &cli.out)?;
+    }
     let mut code = 0;
     for ended in ended {
         code = code.max(ended?);
     }
-    let dirs: Vec<PathBuf> = boots.into_iter().map(|(_, dir)| dir).collect();
-    arena::session::report(&dirs, &cli.out)?;
     Ok(code)
 }
 
@@ -92,11 +96,17 @@ fn run(cli: &Cli) -> Result<u8> {
 fn play(cli: &Cli, boot: &Boot, dir: &Path, peers: &Path, bars: &MultiProgress) -> Result<u8> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let dir = dir.canonicalize()?;
-    if !cli.fresh && is_complete(&dir)? {
-        eprintln!(
-            "{} holds finished results; to measure anew: --fresh, or FRESH=1 with make",
+    if !cli.fresh
+        && let Some(results) = Results::load(&dir)?
+        && results.status == Status::Complete
+    {
+        let anew = "to measure anew: --fresh, or FRESH=1 with make";
+        anyhow::ensure!(
+            is_what_is_asked_for(cli, boot, &results),
+            "{} holds finished results of something else; {anew}",
             dir.display()
         );
+        eprintln!("{} holds finished results; {anew}", dir.display());
         return Ok(0);
     }
     let kernel = Kernel::ensure(boot.kernel)?;
@@ -109,7 +119,9 @@ fn play(cli: &Cli, boot: &Boot, dir: &Path, peers: &Path, bars: &MultiProgress) 
         ..Machine::default()
     };
     let mut bar = Bar::new(bars, boot.name);
-    let command = GuestCommand::new(guest_command(cli, boot, peers)?);
+    // The share keeps its owner in the guest, where root runs the arena for whoever runs us.
+    let uid = nix::unistd::geteuid().to_string();
+    let command = GuestCommand::new(guest_command(cli, boot, peers)?).env("SUDO_UID", &uid)?;
     let mut rest = Vec::new();
     let outcome = Vm::boot(&kernel, &machine, &command)?.finish(&mut |chunk| {
         rest.extend_from_slice(chunk);
@@ -125,8 +137,28 @@ fn play(cli: &Cli, boot: &Boot, dir: &Path, peers: &Path, bars: &MultiProgress) 
     Ok(outcome.code)
 }
 
-fn is_complete(dir: &Path) -> Result<bool> {
-    Ok(Results::load(dir)?.is_some_and(|results| results.status == Status::Complete))
+fn rounds(cli: &Cli, boot: &Boot) -> u32 {
+    cli.rounds.unwrap_or(boot.rounds)
+}
+
+fn seconds(cli: &Cli, boot: &Boot) -> f64 {
+    cli.seconds.unwrap_or(boot.seconds)
+}
+
+fn clock(cli: &Cli) -> &'static str {
+    match cli.clock {
+        Clock::Counted => "counted",
+        Clock::Parallel => "parallel",
+    }
+}
+
+fn is_what_is_asked_for(cli: &Cli, boot: &Boot, results: &Results) -> bool {
+    let courses = boot.courses.iter().map(|course| course.parse());
+    let plan = &results.plan;
+    plan.rounds == rounds(cli, boot)
+        && (plan.seconds - seconds(cli, boot)).abs() < f64::EPSILON
+        && courses.eq(plan.courses.iter().cloned().map(Ok))
+        && results.machine.clock == clock(cli)
 }
 
 /// The arena's command line in the guest.
@@ -139,22 +171,18 @@ fn guest_command(cli: &Cli, boot: &Boot, peers: &Path) -> Result<Vec<String>> {
             .map(str::to_owned)
             .context("a path is not UTF-8")
     };
-    let clock = match cli.clock {
-        Clock::Counted => "counted",
-        Clock::Parallel => "parallel",
-    };
     let mut command = vec![text(&program)?];
     let mut flag = |name: &str, value: String| command.push(format!("--{name}={value}"));
     flag("out", GUEST_OUT.into());
     flag("progress", "json".into());
-    flag("clock", clock.into());
+    flag("clock", clock(cli).into());
     flag("machine", boot.topology.words().into());
     flag(
         "made-by",
         cli.made_by.clone().unwrap_or_else(|| cli.set.command()),
     );
-    flag("rounds", cli.rounds.unwrap_or(boot.rounds).to_string());
-    flag("seconds", cli.seconds.unwrap_or(boot.seconds).to_string());
+    flag("rounds", rounds(cli, boot).to_string());
+    flag("seconds", seconds(cli, boot).to_string());
     flag("scenario", boot.courses.join(","));
     match boot.field {
         boots::Field::All => {
