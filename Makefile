@@ -5,12 +5,12 @@ DESTDIR ?=
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 CARGO   ?= cargo
 
-# The boots and rounds of `make bench`.
+# The boots of `make bench`, and their rounds if not their own number.
 SET     ?= record
-ROUNDS  ?= 3
+ROUNDS  ?=
 BENCH   ?= target/bench
 FRESH   ?=
-VMBENCH  = target/debug/vmbench --rounds '$(ROUNDS)' $(if $(FRESH),--fresh)
+VMBENCH  = target/debug/vmbench $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(FRESH),--fresh)
 
 # The VM of `make vm`.
 KERNEL  ?= 6.18
@@ -67,7 +67,7 @@ bench-tools: build ## standard tools: cyclictest, hackbench, stress-ng, perf ben
 	@mkdir -p '$(BENCH)/tools'
 	@target/debug/vmrun run --kernel 6.18 --clock counted --timeout 7200 --share '$(BENCH)/tools' \
 		--env SUDO_UID="$$(id -u)" -- \
-		'$(CURDIR)/target/debug/scx_gamer-bench' tools --rounds '$(ROUNDS)' --seconds 2 --out /mnt/share
+		'$(CURDIR)/target/debug/scx_gamer-bench' tools $(if $(ROUNDS),--rounds '$(ROUNDS)') --seconds 2 --out /mnt/share
 
 ablation: deps build ## what each feature of the policy buys and costs (ROUNDS=3, FRESH=1)
 	@$(VMBENCH) --out '$(BENCH)/ablation' ablation

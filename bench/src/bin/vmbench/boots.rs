@@ -95,6 +95,8 @@ const FUNCTIONAL: Boot = Boot {
     name: "",
     courses: &["quiet", "hogs", "mixed"],
     field: Field::Two,
+    rounds: 1,
+    seconds: 3.0,
     ..RECORD
 };
 
