@@ -164,11 +164,7 @@ impl Results {
     /// # Errors
     /// When the directory cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        let path = dir.join(FILE);
-        let temporary = dir.join("results.json.tmp");
-        fs::write(&temporary, serde_json::to_string_pretty(self)?)
-            .and_then(|()| fs::rename(&temporary, &path))
-            .with_context(|| format!("cannot write {}", path.display()))
+        save_json(self, &dir.join(FILE))
     }
 
     /// Cells of a contestant on a course that count, by round.
@@ -195,6 +191,14 @@ impl Results {
             .filter(move |cell| cell.contestant == contestant && cell.course == *course)
             .filter_map(|cell| Some((cell.round, cell.error.as_deref()?)))
     }
+}
+
+/// Writes a file that is at any time either the old or the new one.
+pub(crate) fn save_json(value: &impl Serialize, path: &Path) -> Result<()> {
+    let temporary = path.with_extension("json.tmp");
+    fs::write(&temporary, serde_json::to_string_pretty(value)?)
+        .and_then(|()| fs::rename(&temporary, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Where the samples of a cell go, relative to the directory of the results.

@@ -1,11 +1,10 @@
 //! `tools.json`: all that one comparison by standard tools measured, cell by cell.
 
-use crate::results::Status;
-use anyhow::{Context, Result};
+use crate::results::{Status, save_json};
+use anyhow::Result;
 use gamesim::comparison::Side;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 /// Version of [`ToolResults`]; raised when a field changes its meaning or goes.
@@ -76,11 +75,7 @@ impl ToolResults {
     /// # Errors
     /// When the directory cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        let path = dir.join(FILE);
-        let temporary = dir.join("tools.json.tmp");
-        fs::write(&temporary, serde_json::to_string_pretty(self)?)
-            .and_then(|()| fs::rename(&temporary, &path))
-            .with_context(|| format!("cannot write {}", path.display()))
+        save_json(self, &dir.join(FILE))
     }
 
     /// One measure of a tool on one side by round, of the cells that count.

@@ -61,6 +61,9 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<u8> {
     let peers = vmtest::cache::dir("peers")?.join("bin");
+    if !peers.is_dir() {
+        eprintln!("no other schedulers take part: make bench-peers builds them, once");
+    }
     let bars = MultiProgress::new();
     let boots: Vec<(Boot, PathBuf)> = cli
         .set
