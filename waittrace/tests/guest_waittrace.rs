@@ -117,14 +117,16 @@ fn a_wait_is_seen_while_it_lasts() {
 #[ignore = "runs inside the VM, as root"]
 fn hogs_that_share_a_cpu_wait_for_each_other_but_not_long() {
     stay_on_cpu_0();
-    let hogs: Vec<Running> = (0..4).map(|_| Running::hog()).collect();
+    let _hogs: Vec<Running> = (0..4).map(|_| Running::hog()).collect();
     pass("0.3");
     let mut tracer = Tracer::start().unwrap();
     pass("2");
     let report = tracer.report().unwrap();
     println!("{report}");
     let longest = finished(&report);
-    assert!(hogs.iter().any(|hog| hog.pid() == longest.pid));
+    // A hog, or a kernel thread of their CPU: that one has been seen to wait 200 ms behind them.
+    assert_eq!(longest.cpu.to_string(), BUSY_CPU);
+    assert!(report.normal.p50_us > 1_000);
     assert!(longest.wait_us > 1_000 && longest.wait_us < report.duration_us);
     assert!(report.switches > 0 && report.wakeups > 0 && report.normal.waits > 0);
     assert!(report.normal.p50_us <= report.normal.p99_us);

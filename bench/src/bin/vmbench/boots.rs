@@ -147,7 +147,7 @@ impl Set {
                 name: "ablation",
                 courses: &["hogs", "compile", "chat"],
                 field: Field::Ablation,
-                seconds: 5.0,
+                seconds: 4.0,
                 ..RECORD
             }],
             Self::Quick => vec![Boot {
