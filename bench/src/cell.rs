@@ -9,8 +9,7 @@ use gamesim::clock::now_ns;
 use gamesim::helper::{self, Window};
 use gamesim::signals::{Signals, Wake};
 use gamesim::sys;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use std::io::{BufRead, BufReader};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -79,16 +78,7 @@ impl Game {
 impl Drop for Game {
     /// Ends it and all its parts, if it has not ended.
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(None)) {
-            return;
-        }
-        if let Ok(pid) = i32::try_from(self.child.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
-        if !helper::wait_exit(self.child.id(), helper::PATIENCE) {
-            let _ = self.child.kill();
-        }
-        let _ = self.child.wait();
+        helper::end(&mut self.child);
     }
 }
 

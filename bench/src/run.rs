@@ -5,13 +5,12 @@ use crate::contestant::{Contestant, Kind};
 use crate::progress::{Event, Progress};
 use crate::results::{Cell, Machine, Played, RAW_DIR, Results, Status, file_name, raw_file};
 use crate::scenario::{Course, Scenario};
+use crate::tools::process::rest;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gamesim::args::PlayArgs;
 use gamesim::attach::Attached;
-use gamesim::signals::{Signals, Wake};
-use gamesim::sys;
+use gamesim::signals::Signals;
 use std::fs;
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,8 +39,6 @@ pub struct Arena<'a> {
     pub results: Results,
     /// Who takes part, in the order of odd rounds.
     pub contestants: Vec<Contestant>,
-    /// What every cell is played with, but for its loads and mode.
-    pub play: PlayArgs,
     /// What is measured with.
     pub instruments: Instruments,
     /// Ends the run.
@@ -188,9 +185,7 @@ impl Arena<'_> {
 
     /// Lets what has just begun come to rest; false when a signal came.
     fn settle(&self) -> Result<bool> {
-        let never = sys::pidfd_open(std::process::id())?;
-        let wake = self.signals.wait(never.as_fd(), Some(SETTLE))?;
-        Ok(!matches!(wake, Wake::Signal(_)))
+        rest(SETTLE, self.signals)
     }
 
     fn announce(&mut self, round: u32, contestant: &Contestant, course: Option<&Course>) {
@@ -238,7 +233,7 @@ impl Arena<'_> {
             warmup: self.results.plan.warmup,
             loops_per_us: Some(self.results.machine.loops_per_us),
             steam_app_id: Some(STEAM_APP_ID),
-            ..self.play.clone()
+            ..PlayArgs::default()
         };
         let played = cell::play(
             &mut self.instruments,

@@ -11,7 +11,6 @@ use crate::run::{self, Arena, Ending};
 use crate::summary::Summary;
 use crate::{EXIT_FAILURE, EXIT_INTERRUPTED, html, markdown, table};
 use anyhow::{Context, Result, bail, ensure};
-use gamesim::args::PlayArgs;
 use gamesim::signals::Signals;
 use gamesim::{attach, calibrate, sys};
 use indicatif::MultiProgress;
@@ -62,7 +61,6 @@ pub fn main(args: &RunArgs) -> Result<u8> {
         dir: dir.clone(),
         results,
         contestants,
-        play: PlayArgs::default(),
         instruments: Instruments {
             gamesim: contestant::beside("gamesim")?,
             tracer,

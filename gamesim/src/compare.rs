@@ -7,8 +7,7 @@ use crate::report::RunReport;
 use crate::signals::{Signals, Wake};
 use crate::{EXIT_FAILURE, EXIT_INTERRUPTED, calibrate, helper, sys};
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
@@ -153,12 +152,7 @@ fn play_once(play: &PlayArgs, signals: &Signals) -> Result<Option<RunReport>> {
     let limit = Duration::from_secs_f64(play.seconds + play.warmup) + EXTRA;
     let wake = signals.wait(pidfd.as_fd(), Some(limit))?;
     if wake != Wake::Other {
-        if let Ok(pid) = i32::try_from(child.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
-        if !helper::wait_exit(child.id(), helper::PATIENCE) {
-            let _ = child.kill();
-        }
+        helper::end(&mut child);
     }
     let status = child.wait()?;
     match wake {

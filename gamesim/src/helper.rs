@@ -104,17 +104,22 @@ impl Helper {
 impl Drop for Helper {
     /// Asks the helper to end, insists after a while, and reaps it.
     fn drop(&mut self) {
-        if let Ok(Some(_)) = self.child.try_wait() {
-            return;
-        }
-        if let Ok(pid) = i32::try_from(self.child.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
-        if !wait_exit(self.child.id(), PATIENCE) {
-            let _ = self.child.kill();
-        }
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
+}
+
+/// Asks a child to end, insists after [`PATIENCE`], and reaps it; nothing if it has ended.
+pub fn end(child: &mut Child) {
+    if let Ok(Some(_)) = child.try_wait() {
+        return;
+    }
+    if let Ok(pid) = i32::try_from(child.id()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    if !wait_exit(child.id(), PATIENCE) {
+        let _ = child.kill();
+    }
+    let _ = child.wait();
 }
 
 /// Waits for process `pid` to end; false when the time ran out first.

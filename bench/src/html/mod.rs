@@ -12,7 +12,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("page.css");
 /// The contestant that the page begins with.
-const SUBJECT: &str = "scx_gamer";
+const SUBJECT: &str = crate::contestant::OURS;
 
 /// A page of all summaries, one after the other.
 #[must_use]

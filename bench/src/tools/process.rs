@@ -140,6 +140,16 @@ pub fn wait(
     }
 }
 
+/// Lets time pass; false when a signal came.
+///
+/// # Errors
+/// Those of [`wait`].
+pub fn rest(time: Duration, signals: &Signals) -> Result<bool> {
+    // Never readable as long as anybody waits for it.
+    let ourselves = sys::pidfd_open(std::process::id())?;
+    wait(ourselves.as_fd(), time, signals)
+}
+
 #[cfg(test)]
 mod tests {
     //! Goal: a tool's output is whole, its failure is told, and its group never outlives it.

@@ -2,7 +2,7 @@
 //! whose speed drifts treats them alike.
 
 use super::catalog::{Numbers, TOOLS, Tool};
-use super::process::{Running, wait};
+use super::process::{Running, rest};
 use super::render::number;
 use super::results::{Cell, Entry, TOOLS_SCHEMA, ToolResults};
 use crate::measure::Better;
@@ -11,8 +11,6 @@ use anyhow::{Context, Result, ensure};
 use gamesim::attach::{self, Attached};
 use gamesim::comparison::Side;
 use gamesim::signals::Signals;
-use gamesim::sys;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -188,15 +186,8 @@ fn play(
     signals: &Signals,
 ) -> Result<Values> {
     attach::check_free()?;
-    let settled = || {
-        wait(
-            sys::pidfd_open(std::process::id())?.as_fd(),
-            SETTLE,
-            signals,
-        )
-    };
     if side == Side::Kernel {
-        if !settled()? {
+        if !rest(SETTLE, signals)? {
             return Ok(None);
         }
         return play_once(ready.tool, ready.numbers, signals);
@@ -206,7 +197,7 @@ fn play(
         return Ok(None);
     };
     name.clone_from(&attached.name);
-    if !settled()? {
+    if !rest(SETTLE, signals)? {
         return Ok(None);
     }
     let played = play_once(ready.tool, ready.numbers, signals);

@@ -162,7 +162,7 @@ impl Set {
     }
 
     /// The command that runs it.
-    pub(crate) fn command(self) -> String {
+    pub(crate) fn command(self) -> &'static str {
         match self {
             Self::Record => "make bench",
             Self::Full => "make bench SET=full",
@@ -170,6 +170,5 @@ impl Set {
             Self::Ablation => "make ablation",
             Self::Quick => "make bench-quick",
         }
-        .to_owned()
     }
 }

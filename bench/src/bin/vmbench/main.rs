@@ -44,9 +44,6 @@ struct Cli {
     /// Measure anew what is there
     #[arg(long)]
     fresh: bool,
-    /// The command to name in the results
-    #[arg(long)]
-    made_by: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -180,10 +177,7 @@ fn guest_command(cli: &Cli, boot: &Boot, peers: &Path) -> Result<Vec<String>> {
     flag("progress", "json".into());
     flag("clock", clock(cli).into());
     flag("machine", boot.topology.words().into());
-    flag(
-        "made-by",
-        cli.made_by.clone().unwrap_or_else(|| cli.set.command()),
-    );
+    flag("made-by", cli.set.command().into());
     flag("rounds", rounds(cli, boot).to_string());
     flag("seconds", seconds(cli, boot).to_string());
     flag("scenario", boot.courses.join(","));
