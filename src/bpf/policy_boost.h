@@ -27,7 +27,8 @@ static __always_inline u32 policy_boost_clamp(u32 boost)
 }
 
 /* The highest boost among @roles; bit i of @roles stands for @boost_of_role[i]; at most 32. */
-static __always_inline u32 policy_boost_of_roles(u32 roles, const u8 *boost_of_role, u32 role_cnt)
+static __always_inline u32 policy_boost_of_roles(u32 roles, const volatile u8 *boost_of_role,
+						 u32 role_cnt)
 {
 	u32 boost = 0;
 

@@ -20,6 +20,14 @@ typedef uint64_t u64;
 typedef int64_t s64;
 #endif
 
+/*
+ * What the daemon sets before the load is `const volatile`: read through a pointer without
+ * volatile, the compiler takes the value in the file for the value that there will be.
+ */
+#ifdef __clang__
+#pragma clang diagnostic error "-Wcast-qual"
+#endif
+
 #ifndef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 #endif

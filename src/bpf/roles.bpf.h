@@ -56,7 +56,7 @@ static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx
 		roles = 1U << ROLE_NORMAL;
 
 	tctx->roles = roles;
-	tctx->boost = policy_boost_of_roles(roles, (const u8 *)role_boost, ROLE_CNT);
+	tctx->boost = policy_boost_of_roles(roles, role_boost, ROLE_CNT);
 }
 
 /* The role that a task's runs are counted under: enum role lists them by urgency. */

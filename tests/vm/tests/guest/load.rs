@@ -43,6 +43,7 @@ fn stress_of_30_s_starves_nobody() {
     );
     assert_eq!(metrics.missing_contexts, 0);
     assert!(metrics.preempts > 0 && metrics.dispatch_idle > 0 && metrics.dispatch_kthread > 0);
+    assert!(metrics.window_hits > 0, "no boost has reached the game");
 }
 
 #[test]
