@@ -64,10 +64,15 @@ bench-quick: deps build ## two scenarios, the kernel's scheduler and scx_gamer, 
 
 bench-tools: build ## standard tools: cyclictest, hackbench, stress-ng, perf bench (ROUNDS=3)
 	@tools/deps bench
-	@mkdir -p '$(BENCH)/tools'
-	@target/debug/vmrun run --kernel 6.18 --clock counted --timeout 7200 --share '$(BENCH)/tools' \
-		--env SUDO_UID="$$(id -u)" -- \
-		'$(CURDIR)/target/debug/scx_gamer-bench' tools $(if $(ROUNDS),--rounds '$(ROUNDS)') --seconds 2 --out /mnt/share
+	@# Ours, and a scheduler without a program: what of the cost is the framework's.
+	@set -e; for with in scx_gamer 'scx_gamer-bench bare'; do \
+		dir="$(BENCH)/tools/$${with##* }"; \
+		mkdir -p "$$dir"; \
+		target/debug/vmrun run --kernel 6.18 --clock counted --timeout 7200 --share "$$dir" \
+			--env SUDO_UID="$$(id -u)" -- \
+			'$(CURDIR)/target/debug/scx_gamer-bench' tools $(if $(ROUNDS),--rounds '$(ROUNDS)') \
+			--seconds 2 --with "exec '$(CURDIR)'/target/debug/$$with" --out /mnt/share; \
+	done
 
 ablation: deps build ## what each feature of the policy buys and costs (ROUNDS=3, FRESH=1)
 	@$(VMBENCH) --out '$(BENCH)/ablation' ablation

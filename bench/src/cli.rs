@@ -41,6 +41,9 @@ pub enum Command {
     Tools(ToolsArgs),
     /// List the scenarios
     Scenarios,
+    /// Attach a sched_ext scheduler without a single program, until Ctrl-C: what the kernel's
+    /// framework costs by itself
+    Bare,
 }
 
 /// How progress is shown.

@@ -4,8 +4,10 @@
 //! when, [`run`] plays the rounds and [`cell`] one part of them, [`results`] is what was measured,
 //! [`measure`] what of it is compared, [`verdict`] when a difference is one. [`summary`] brings
 //! these together for [`table`] (the terminal), [`markdown`] (documents) and [`html`] (a page with
-//! plots), which share their words in [`grid`]. [`tools`] compares by programs that others wrote.
+//! plots), which share their words in [`grid`]. [`tools`] compares by programs that others wrote,
+//! also with [`bare`], the least that a scheduler of this kind can cost.
 
+pub mod bare;
 pub mod cell;
 pub mod cli;
 pub mod contestant;
@@ -39,6 +41,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         None => session::main(&cli.run),
         Some(Command::Report(args)) => session::report(&args.dirs, &args.out),
         Some(Command::Tools(args)) => tools::main(args),
+        Some(Command::Bare) => bare::main(),
         Some(Command::Scenarios) => {
             for scenario in &scenario::SCENARIOS {
                 println!("{:<8} {}", scenario.name, scenario.sentence);

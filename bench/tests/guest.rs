@@ -37,7 +37,7 @@ fn the_quick_form_measures_all_it_names() {
 }
 
 /// Interrupts the benchmark while scx_gamer schedules, and lets it go on after that.
-const INTERRUPT: &str = r#"
+const COMINGS_AND_GOINGS: &str = r#"
 bench="$0 --out /mnt/share --only kernel,scx_gamer --rounds 1 --seconds 4 --scenario quiet"
 $bench & pid=$!
 until [ "$(cat /sys/kernel/sched_ext/state)" = enabled ]; do sleep 0.1; done
@@ -61,10 +61,18 @@ echo "exec timeout --signal=KILL 3 $(dirname "$0")/scx_gamer" >>scx_dies
 $0 --out /mnt/share/peers --peers /mnt/share --only kernel,scx_never,scx_dies \
 	--rounds 1 --seconds 4 --scenario quiet
 echo "with peers: $? $(cat /sys/kernel/sched_ext/state)"
+
+# The scheduler without a program.
+$0 bare & pid=$!
+until [ "$(cat /sys/kernel/sched_ext/state)" = enabled ]; do sleep 0.1; done
+echo "attached: $(cat /sys/kernel/sched_ext/root/ops)"
+kill -INT $pid
+wait $pid
+echo "bare: $? $(cat /sys/kernel/sched_ext/state)"
 "#;
 
 #[test]
-fn an_interrupt_keeps_what_was_measured_and_a_failing_peer_is_a_row() {
+fn schedulers_come_and_go_and_what_was_measured_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let kernel = Kernel::ensure("6.18").unwrap();
     let machine = Machine {
@@ -76,7 +84,7 @@ fn an_interrupt_keeps_what_was_measured_and_a_failing_peer_is_a_row() {
     let bench = env!("CARGO_BIN_EXE_scx_gamer-bench");
     // As vmbench does it: the share belongs to whoever runs the test.
     let uid = nix::unistd::geteuid().to_string();
-    let command = GuestCommand::new(["sh", "-c", INTERRUPT, bench])
+    let command = GuestCommand::new(["sh", "-c", COMINGS_AND_GOINGS, bench])
         .env("SUDO_UID", &uid)
         .unwrap();
     let outcome = Vm::boot(&kernel, &machine, &command)
@@ -88,6 +96,8 @@ fn an_interrupt_keeps_what_was_measured_and_a_failing_peer_is_a_row() {
     assert!(output.contains("resumed: 0 disabled"), "{output}");
     assert!(!output.contains("left behind"), "{output}");
     assert!(output.contains("with peers: 0 disabled"), "{output}");
+    assert!(output.contains("attached: bare"), "{output}");
+    assert!(output.contains("bare: 0 disabled"), "{output}");
     let read = |name: &str| {
         Results::from_json(&std::fs::read_to_string(dir.path().join(name)).unwrap()).unwrap()
     };
