@@ -149,6 +149,17 @@ pub struct Cli {
     )]
     pub exit_dump_len: u32,
 
+    /// Switch on parts of the policy that take no part by default, as nothing was shown that they
+    /// buy
+    #[arg(
+        long,
+        value_name = "FEATURE",
+        value_enum,
+        value_delimiter = ',',
+        help_heading = "Debugging"
+    )]
+    pub with: Vec<Feature>,
+
     /// Switch off parts of the policy, to measure what each buys
     #[arg(
         long,

@@ -61,6 +61,7 @@ fn help_names_every_option_with_its_default() {
             "--verbose",
             "--version",
             "--exit-dump-len <BYTES>",
+            "--with <FEATURE>",
             "--without <FEATURE>",
             "--kconfig <KCONFIG>",
         ] {
@@ -139,6 +140,11 @@ fn options_that_contradict_each_other_are_named() {
     assert_usage_error(&slices, &["--slice-min-us", "--slice-us", "at most 1000"]);
     let bound = ["--slice-us", "30000", "--wait-bound-ms", "20"];
     assert_usage_error(&bound, &["--slice-us", "--wait-bound-ms", "at most 20000"]);
+    let features = ["--with", "preempt", "--without", "boost,preempt"];
+    assert_usage_error(
+        &features,
+        &["--with preempt", "--without preempt", "leave one out"],
+    );
     let client = ["--monitor", "1", "--slice-us", "1000"];
     assert_usage_error(&client, &["--monitor"]);
     let missing = ["--kconfig", "/nonexistent/config"];

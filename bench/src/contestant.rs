@@ -15,6 +15,8 @@ pub const OURS: &str = "scx_gamer";
 
 /// How the name of our own scheduler without a feature begins.
 pub const WITHOUT: &str = "without ";
+/// The same with a feature that takes no part by default.
+pub const WITH: &str = "with ";
 
 /// What schedules while a contestant plays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +143,8 @@ fn add(field: &mut Vec<Contestant>, program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// scx_gamer as it is, and once more for each feature of its policy without that feature.
+/// scx_gamer as it is, and once more for each feature of its policy without that feature, or with
+/// it if it takes no part by default.
 ///
 /// # Errors
 /// When scx_gamer is not there.
@@ -153,10 +156,15 @@ pub fn ablation() -> Result<Vec<Contestant>> {
             continue;
         };
         let name = value.get_name();
+        let (prefix, flag) = if feature.is_default() {
+            (WITHOUT, "--without")
+        } else {
+            (WITH, "--with")
+        };
         field.push(Contestant::scheduler(
-            format!("{WITHOUT}{name}"),
+            format!("{prefix}{name}"),
             &program,
-            &["--without", name],
+            &[flag, name],
         )?);
     }
     Ok(field)

@@ -1,7 +1,7 @@
 //! The words of all reports: head, tables and notes of a summary, before they become text, Markdown
 //! or HTML.
 
-use crate::contestant::{OURS, WITHOUT};
+use crate::contestant::{OURS, WITH, WITHOUT};
 use crate::measure::{MEASURES, Measure};
 use crate::results::{Entrant, KERNEL, ORACLE, Status};
 use crate::summary::{CourseSummary, Row, Summary};
@@ -152,13 +152,16 @@ pub fn tables(summary: &Summary, course: &CourseSummary, columns: Columns) -> Ve
     tables
 }
 
-/// What each feature buys and costs, where scx_gamer is compared with itself without one: headline
-/// verdicts on all courses.
+/// What each feature buys and costs, where scx_gamer is compared with itself without one (or with
+/// one that takes no part by default): headline verdicts on all courses, ratios to scx_gamer.
 #[must_use]
 pub fn features(summary: &Summary) -> Option<Grid> {
     let whole = summary.baselines.iter().position(|name| name == OURS)?;
     let row = |name: &String| {
-        let feature = name.strip_prefix(WITHOUT)?;
+        let is_extra = name.starts_with(WITH);
+        let feature = name
+            .strip_prefix(WITH)
+            .or_else(|| name.strip_prefix(WITHOUT))?;
         let verdicts = |outcome| {
             let courses = summary.courses.iter();
             let rows = courses.flat_map(|course| {
@@ -178,16 +181,27 @@ pub fn features(summary: &Summary) -> Option<Grid> {
                 shown.join("; ")
             })
         };
-        let (buys, costs) = (verdicts(Outcome::Worse), verdicts(Outcome::Better));
-        Some(vec![Cell::plain(feature), buys, costs])
+        let (worse, better) = (verdicts(Outcome::Worse), verdicts(Outcome::Better));
+        let (default, buys, costs) = if is_extra {
+            ("off", better, worse)
+        } else {
+            ("on", worse, better)
+        };
+        Some(vec![
+            Cell::plain(feature),
+            Cell::plain(default),
+            buys,
+            costs,
+        ])
     };
     let rows: Vec<_> = summary.plan.contestants.iter().filter_map(row).collect();
     (!rows.is_empty()).then(|| Grid {
         title: "What each feature buys and costs".to_owned(),
         header: [
             "feature",
-            "buys: worse without it",
-            "costs: better without it",
+            "default",
+            "buys: worse without it (better with it)",
+            "costs: better without it (worse with it)",
         ]
         .map(str::to_owned)
         .to_vec(),

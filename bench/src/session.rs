@@ -2,7 +2,7 @@
 
 use crate::cell::Instruments;
 use crate::cli::{ProgressKind, RunArgs};
-use crate::contestant::{self, Contestant, OURS, WITHOUT};
+use crate::contestant::{self, Contestant, OURS, WITH, WITHOUT};
 use crate::cost::Meter;
 use crate::plan::Plan;
 use crate::progress::{Bar, JsonLines, Progress};
@@ -190,7 +190,12 @@ fn discard(dir: &Path) -> Result<()> {
 
 /// What must not fail: a peer that fails is a row of the report, we ourselves are a broken run.
 fn own_failures(results: &Results) -> Vec<String> {
-    let own = |name: &str| [KERNEL, ORACLE, OURS].contains(&name) || name.starts_with(WITHOUT);
+    let own = |name: &str| {
+        [KERNEL, ORACLE, OURS].contains(&name)
+            || [WITH, WITHOUT]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+    };
     results
         .cells
         .iter()

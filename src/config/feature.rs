@@ -1,5 +1,5 @@
-//! The parts of the scheduling policy that can be switched off, to measure what each buys. Nothing
-//! that keeps waits bounded or finds a CPU for a waiting thread is among them.
+//! The parts of the scheduling policy that can be switched on and off, to measure what each buys.
+//! Nothing that keeps waits bounded or finds a CPU for a waiting thread is among them.
 
 use std::fmt;
 
@@ -29,6 +29,13 @@ pub enum Feature {
 }
 
 impl Feature {
+    /// Whether it takes part unless told otherwise: only what `make ablation` has shown to buy
+    /// something does (docs/benchmarks.md).
+    #[must_use]
+    pub fn is_default(self) -> bool {
+        !matches!(self, Self::DirectDispatch)
+    }
+
     /// Gives `config` the values with which this part decides nothing.
     pub(super) fn switch_off(self, config: &mut Config) {
         match self {

@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use scx_utils::libbpf_clap_opts::LibbpfOpts;
 
 pub use feature::Feature;
@@ -45,7 +46,7 @@ pub struct Config {
     pub recent_run_counts: bool,
     /// How far behind the virtual now a waking thread may stay.
     pub sleep_credit: Nanoseconds,
-    /// What of the policy is switched off; the fields above say so already.
+    /// What of the policy the user has switched off; the fields above say so already.
     pub without: BTreeSet<Feature>,
     /// The game's process, if the user named it.
     pub game_pid: Option<NonZeroU32>,
@@ -80,6 +81,12 @@ pub enum ConfigError {
         slice_us: u64,
         /// `--wait-bound-ms`
         bound_ms: u64,
+    },
+    /// A feature is to take part and not to.
+    #[error("--with {feature} and --without {feature} contradict each other: leave one out")]
+    WithAndWithout {
+        /// The feature.
+        feature: Feature,
     },
     /// A value no clap range covers.
     #[error("{option} {value} is out of range: give it a value in {range}")]
@@ -152,7 +159,7 @@ impl Config {
             exit_dump_len: cli.exit_dump_len,
             libbpf: cli.libbpf.clone(),
         };
-        for feature in config.without.clone() {
+        for feature in switched_off(cli)? {
             feature.switch_off(&mut config);
         }
         Ok(config)
@@ -162,6 +169,19 @@ impl Config {
     pub fn boost_of_role(&self) -> [u8; ROLE_CNT] {
         self.boosts.map(Boost::get)
     }
+}
+
+/// The features that take no part.
+fn switched_off(cli: &Cli) -> Result<Vec<Feature>, ConfigError> {
+    let both = |feature: &&Feature| cli.without.contains(feature);
+    if let Some(&feature) = cli.with.iter().find(both) {
+        return Err(ConfigError::WithAndWithout { feature });
+    }
+    let takes_part = |feature: &Feature| {
+        (feature.is_default() || cli.with.contains(feature)) && !cli.without.contains(feature)
+    };
+    let features = Feature::value_variants().iter().copied();
+    Ok(features.filter(|feature| !takes_part(feature)).collect())
 }
 
 fn boost(option: &'static str, value: u8) -> Result<Boost, ConfigError> {
@@ -202,6 +222,7 @@ mod tests {
         assert_eq!(config.slice.get(), 3_000_000);
         assert_eq!(config.slice_min.get(), 500_000);
         assert_eq!(config.input_window.get(), 10_000_000);
+        assert!(!config.dispatch_direct && config.kthreads_direct);
         assert_eq!(config.wait_bound.get(), 300_000_000);
         assert_eq!(config.busy_threshold.get(), 85);
         assert_eq!(config.boost_of_role(), [7, 3, 0, 0]);
@@ -222,7 +243,19 @@ mod tests {
         assert_eq!(config.without, expected.into());
         assert_eq!(config.boost_of_role(), [0; ROLE_CNT]);
         assert_eq!(config.slice_min, config.slice);
-        assert!(!config.arrivals_preempt && config.dispatch_direct);
+        assert!(!config.arrivals_preempt && config.recent_run_counts);
+    }
+
+    #[test]
+    fn a_feature_is_switched_on_or_off_and_not_both() {
+        let with = config(&["--with", "direct-dispatch,boost"]).expect("features");
+        assert!(with.dispatch_direct && with.without.is_empty());
+        assert_eq!(
+            with.boost_of_role(),
+            config(&[]).expect("defaults").boost_of_role()
+        );
+        let error = config(&["--with", "boost", "--without", "preempt,boost"]).expect_err("both");
+        assert!(error.to_string().contains("--with boost"), "{error}");
     }
 
     #[test]

@@ -40,12 +40,17 @@ fn decision(feature: Feature, config: &Config) -> u64 {
 
 #[test]
 fn each_feature_changes_its_own_decision_and_no_other() {
-    let all = config(&[]);
-    for off in Feature::value_variants() {
-        let without = config(&["--without", &off.to_string()]);
+    let as_is = config(&[]);
+    for switched in Feature::value_variants() {
+        let flag = if switched.is_default() {
+            "--without"
+        } else {
+            "--with"
+        };
+        let other = config(&[flag, &switched.to_string()]);
         for feature in Feature::value_variants() {
-            let changed = decision(*feature, &without) != decision(*feature, &all);
-            assert_eq!(changed, feature == off, "{feature} without {off}");
+            let changed = decision(*feature, &other) != decision(*feature, &as_is);
+            assert_eq!(changed, feature == switched, "{feature} {flag} {switched}");
         }
     }
 }

@@ -131,28 +131,37 @@ fn baselines_that_did_not_take_part_are_left_out() {
     assert!(text.contains("Ratios to scx_gamer") && !text.contains("nobody"));
 }
 
-#[test]
-fn what_a_feature_buys_and_costs_is_listed() {
-    let summary = with_results(Status::Complete, |results, dir| {
+/// The table of features where the oracle of the fixture, which is better on hogs, plays `name`.
+fn features_with_oracle_as(name: &str) -> Summary {
+    with_results(Status::Complete, |results, dir| {
         let mut results = results.clone();
         let plan = results.plan.contestants.iter_mut();
         let cells = results.cells.iter_mut().map(|cell| &mut cell.contestant);
-        for name in plan.chain(cells).filter(|name| *name == ORACLE) {
-            *name = "without boost".to_owned();
+        for other in plan.chain(cells).filter(|other| *other == ORACLE) {
+            name.clone_into(other);
         }
         Summary::read(&results, dir, &["scx_gamer"]).unwrap()
-    });
-    let grid = grid::features(&summary).expect("features");
-    let row: Vec<&str> = grid.rows[0].iter().map(|cell| cell.text.as_str()).collect();
-    assert_eq!((grid.rows.len(), row[0]), (1, "boost"));
-    // On hogs the oracle of the fixture, which plays this part, is better.
-    assert_eq!(row[1], "nothing shown");
-    assert!(
-        row[2].contains("hogs-uncapped: frames per second 1."),
-        "{row:?}"
-    );
-    for text in [table::text(&summary, 100), markdown::text(&summary)] {
-        assert!(text.contains("costs: better without it"), "{text}");
+    })
+}
+
+#[test]
+fn what_a_feature_buys_and_costs_is_listed() {
+    // What is better without a feature is its cost; what is better with one is what it buys.
+    for (name, default, nothing, better) in [
+        ("without boost", "on", 2, 3),
+        ("with input-window", "off", 3, 2),
+    ] {
+        let summary = features_with_oracle_as(name);
+        let grid = grid::features(&summary).expect("features");
+        let row: Vec<&str> = grid.rows[0].iter().map(|cell| cell.text.as_str()).collect();
+        assert_eq!(grid.rows.len(), 1);
+        assert!(name.ends_with(row[0]), "{row:?}");
+        assert_eq!((row[1], row[nothing]), (default, "nothing shown"));
+        let frames = "hogs-uncapped: frames per second 1.";
+        assert!(row[better].contains(frames), "{row:?}");
+        for text in [table::text(&summary, 200), markdown::text(&summary)] {
+            assert!(text.contains("costs: better without it"), "{text}");
+        }
     }
 }
 

@@ -145,7 +145,7 @@ impl Set {
             ],
             Self::Ablation => vec![Boot {
                 name: "ablation",
-                courses: &["hogs", "compile", "chat"],
+                courses: &["quiet", "hogs", "compile", "chat"],
                 field: Field::Ablation,
                 seconds: 4.0,
                 ..RECORD

@@ -42,32 +42,47 @@ fn stress_of_30_s_starves_nobody() {
         metrics.wait_max_ever_us
     );
     assert_eq!(metrics.missing_contexts, 0);
-    assert!(metrics.preempts > 0 && metrics.dispatch_idle > 0 && metrics.dispatch_kthread > 0);
-    assert!(metrics.window_hits > 0, "no boost has reached the game");
+    assert!(metrics.preempts > 0);
 }
 
 #[test]
 #[ignore = "runs inside the VM"]
 fn without_any_feature_nobody_starves() {
+    let decided = decided_by_features("--without");
+    assert_eq!(decided, [0; 4], "something was not switched off");
+}
+
+#[test]
+#[ignore = "runs inside the VM"]
+fn with_every_feature_nobody_starves_and_each_decides() {
+    let decided = decided_by_features("--with");
+    // Of those, only boosted threads have input windows: it tells that the boosts arrive.
+    let all = decided.iter().all(|&count| count > 0);
+    assert!(all, "something was not switched on: {decided:?}");
+}
+
+/// Plays with every feature switched so; how often some of them decided.
+fn decided_by_features(switch: &str) -> [u64; 4] {
     require_vm();
     let names: Vec<String> = Feature::value_variants()
         .iter()
         .map(Feature::to_string)
         .collect();
-    let mut daemon = Daemon::start(&["--without", &names.join(",")]);
-    daemon.wait_for_log(&format!("to measure and not to play: {}", names.join(", ")));
+    let mut daemon = Daemon::start(&[switch, &names.join(",")]);
+    if switch == "--without" {
+        daemon.wait_for_log(&format!("to measure and not to play: {}", names.join(", ")));
+    }
     let cpus = daemon.metrics().cpus;
     let load = format!("--load=hogs={cpus}:nice19,hogs={cpus}:idle,compile={cpus},affinity={cpus}");
     play_and_check_waits(&mut daemon, 8, &load);
     let metrics = daemon.metrics();
     assert_eq!(metrics.missing_contexts, 0);
-    let decided = [
+    [
         metrics.preempts,
         metrics.dispatch_idle,
         metrics.dispatch_kthread,
         metrics.window_hits,
-    ];
-    assert_eq!(decided, [0; 4], "something was not switched off");
+    ]
 }
 
 /// Plays under this load: the daemon stays in charge, every background works, nobody waits too long.
