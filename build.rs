@@ -13,7 +13,7 @@ const OBJECTS: [(&str, &str); 5] = [
     ("main", "bpf"),
     ("evidence", "evidence"),
     ("detect_input", "detect_input"),
-    ("detect_input_reader", "detect_input_reader"),
+    ("detect_actor", "detect_actor"),
     ("detect_process", "process"),
 ];
 

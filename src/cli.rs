@@ -64,6 +64,36 @@ pub struct Cli {
     )]
     pub boost_input: u8,
 
+    /// Urgency of threads that submit work to a GPU, 0 (none) to 7 (most)
+    #[arg(
+        long,
+        value_name = "BOOST",
+        default_value_t = 6,
+        value_parser = value_parser!(u8).range(0..=7),
+        help_heading = "Scheduling"
+    )]
+    pub boost_gpu: u8,
+
+    /// Urgency of threads that flip the pages of a display, 0 (none) to 7 (most)
+    #[arg(
+        long,
+        value_name = "BOOST",
+        default_value_t = 5,
+        value_parser = value_parser!(u8).range(0..=7),
+        help_heading = "Scheduling"
+    )]
+    pub boost_compositor: u8,
+
+    /// Urgency of threads that feed a sound device, 0 (none) to 7 (most)
+    #[arg(
+        long,
+        value_name = "BOOST",
+        default_value_t = 4,
+        value_parser = value_parser!(u8).range(0..=7),
+        help_heading = "Scheduling"
+    )]
+    pub boost_audio: u8,
+
     /// Urgency of the game's threads, 0 (none) to 7 (most); from 5 up always urgent
     #[arg(
         long,

@@ -17,9 +17,9 @@ pub mod detect_input {
     include!(concat!(env!("OUT_DIR"), "/detect_input_skel.rs"));
 }
 
-/// The input reader detector.
-pub mod detect_input_reader {
-    include!(concat!(env!("OUT_DIR"), "/detect_input_reader_skel.rs"));
+/// The actor detector.
+pub mod detect_actor {
+    include!(concat!(env!("OUT_DIR"), "/detect_actor_skel.rs"));
 }
 
 /// The process detector.

@@ -28,14 +28,30 @@ enum limits {
 #define ASSERT_OFFSET(type, field, offset)                                                         \
 	_Static_assert(__builtin_offsetof(type, field) == (offset), #field " has moved")
 
-/* What a thread is for. A task holds a set of roles: bit (1 << role). */
-enum role {
-	ROLE_INPUT = 0,	     /* reads input devices */
-	ROLE_GAME = 1,	     /* a thread of the game's process */
-	ROLE_BACKGROUND = 2, /* nice 10 and up, SCHED_BATCH, SCHED_IDLE */
-	ROLE_NORMAL = 3,     /* none of the above */
-	ROLE_CNT = 4,
+/* What a task can be seen doing in the kernel. */
+enum evidence_kind {
+	EVIDENCE_INPUT = 0,   /* reads an input device */
+	EVIDENCE_GPU = 1,     /* submits work to a GPU */
+	EVIDENCE_DISPLAY = 2, /* flips the pages of a display */
+	EVIDENCE_AUDIO = 3,   /* fills or empties the buffer of a sound device */
+	EVIDENCE_KIND_CNT = 4,
 };
+
+/*
+ * What a thread is for, by urgency. A task holds a set of roles: bit (1 << role). What it was
+ * seen doing comes first and in the order of enum evidence_kind.
+ */
+enum role {
+	ROLE_INPUT = EVIDENCE_INPUT,
+	ROLE_GPU = EVIDENCE_GPU,
+	ROLE_COMPOSITOR = EVIDENCE_DISPLAY,
+	ROLE_AUDIO = EVIDENCE_AUDIO,
+	ROLE_GAME = 4,	     /* a thread of the game's process */
+	ROLE_BACKGROUND = 5, /* nice 10 and up, SCHED_BATCH, SCHED_IDLE */
+	ROLE_NORMAL = 6,     /* none of the above */
+	ROLE_CNT = 7,
+};
+_Static_assert(ROLE_CNT <= 8, "a set of roles is a u8");
 
 enum device_class {
 	DEVICE_OTHER = 0,
@@ -85,8 +101,8 @@ ASSERT_LAYOUT(struct process_event, 8);
  * read; scx_bpf_now() is another clock, 20 ms away in a guest that was just booted.
  */
 struct evidence {
-	u64 input_event_ns;   /* CLOCK_MONOTONIC; the last real input event; 0: none yet */
-	u64 input_reader_cnt; /* how often a thread was newly seen reading input; 0: none ever */
+	u64 input_event_ns; /* CLOCK_MONOTONIC; the last real input event; 0: none yet */
+	u64 actor_cnt;	    /* how often a thread was newly seen doing something; 0: none ever */
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct evidence, 64);
 
@@ -96,13 +112,17 @@ struct game_evidence {
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct game_evidence, 64);
 
-/* What the detectors saw one task do (task storage, shared like `evidence`). */
+/*
+ * What the detectors saw one task do (task storage, shared like `evidence`), by enum
+ * evidence_kind. CLOCK_MONOTONIC; 0: never.
+ */
 struct task_evidence {
-	u64 input_read_ns; /* CLOCK_MONOTONIC; last read of an input device; 0: never */
+	u64 seen_ns[EVIDENCE_KIND_CNT];	 /* the last time */
+	u64 since_ns[EVIDENCE_KIND_CNT]; /* the first time after a pause of EVIDENCE_HOLD_NS */
 };
-ASSERT_LAYOUT(struct task_evidence, 8);
+ASSERT_LAYOUT(struct task_evidence, 64);
 
-/* A role that was seen this long ago still holds. */
+/* What was seen this long ago still counts. */
 #define EVIDENCE_HOLD_NS (2ULL * 1000 * 1000 * 1000)
 
 /* What the scheduler knows of a task: one line, all of it touched by the hot path. */

@@ -17,17 +17,30 @@
 /* From this nice value up a task says itself that it can wait. */
 #define BACKGROUND_NICE_MIN 10
 
-/* Evidence carries CLOCK_MONOTONIC, see is_in_window(). */
-static __always_inline bool reads_input(struct task_struct *p)
+/*
+ * The roles that come from what the task was seen doing. Evidence carries CLOCK_MONOTONIC, see
+ * is_in_window().
+ */
+static __always_inline u32 roles_by_evidence(struct task_struct *p)
 {
 	struct evidence *shared = get_evidence();
 	struct task_evidence *own;
+	u64 now_ns;
+	u32 roles = 0;
 
-	if (!shared || !shared->input_reader_cnt)
-		return false;
+	if (!shared || !shared->actor_cnt)
+		return 0;
 	own = bpf_task_storage_get(&task_evidence, p, NULL, 0);
-	return own && own->input_read_ns &&
-	       policy_delta_ns(bpf_ktime_get_ns(), own->input_read_ns) < (s64)EVIDENCE_HOLD_NS;
+	if (!own)
+		return 0;
+	now_ns = bpf_ktime_get_ns();
+	for (u32 kind = 0; kind < EVIDENCE_KIND_CNT; kind++) {
+		u64 seen_ns = own->seen_ns[kind];
+
+		if (seen_ns && policy_delta_ns(now_ns, seen_ns) < (s64)EVIDENCE_HOLD_NS)
+			roles |= 1U << kind;
+	}
+	return roles;
 }
 
 static __always_inline bool is_background(struct task_struct *p)
@@ -39,17 +52,16 @@ static __always_inline bool is_background(struct task_struct *p)
 static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx *tctx, u64 now_ns)
 {
 	u32 now = (u32)(now_ns >> 20);
-	u32 game_tgid, roles = 0;
+	u32 game_tgid, roles;
 
 	if (tctx->roles && now - tctx->roles_checked < ROLES_REFRESH)
 		return;
 	tctx->roles_checked = now;
 
+	roles = roles_by_evidence(p);
 	game_tgid = get_game_tgid();
 	if (game_tgid && (u32)p->tgid == game_tgid)
 		roles |= 1U << ROLE_GAME;
-	if (reads_input(p))
-		roles |= 1U << ROLE_INPUT;
 	if (is_background(p))
 		roles |= 1U << ROLE_BACKGROUND;
 	if (!roles)

@@ -136,6 +136,9 @@ impl Config {
 
         let mut boosts = [Boost::NONE; ROLE_CNT];
         boosts[intf::ROLE_INPUT as usize] = boost("--boost-input", cli.boost_input)?;
+        boosts[intf::ROLE_GPU as usize] = boost("--boost-gpu", cli.boost_gpu)?;
+        boosts[intf::ROLE_COMPOSITOR as usize] = boost("--boost-compositor", cli.boost_compositor)?;
+        boosts[intf::ROLE_AUDIO as usize] = boost("--boost-audio", cli.boost_audio)?;
         boosts[intf::ROLE_GAME as usize] = boost("--boost-game", cli.boost_game)?;
         let mut config = Self {
             slice,
@@ -225,7 +228,7 @@ mod tests {
         assert!(!config.dispatch_direct && config.kthreads_direct);
         assert_eq!(config.wait_bound.get(), 300_000_000);
         assert_eq!(config.busy_threshold.get(), 85);
-        assert_eq!(config.boost_of_role(), [7, 3, 0, 0]);
+        assert_eq!(config.boost_of_role(), [7, 6, 5, 4, 3, 0, 0]);
         assert_eq!(config.sleep_credit.get(), policy::CREDIT_NS);
         assert_eq!(config.game_pid, None);
         assert!(config.without.is_empty());

@@ -12,11 +12,11 @@ use log::{info, warn};
 
 use crate::config::Config;
 use crate::detect::DetectorState;
-use crate::detect::evidence::Evidence;
+use crate::detect::actor::ActorDetector;
+use crate::detect::evidence::{Evidence, EvidenceKind};
 use crate::detect::game::live::LiveProcesses;
 use crate::detect::game::{GameFinder, GameInfo, GameOptions};
 use crate::detect::input::{InputDetector, InputOptions, InputTotals};
-use crate::detect::input_reader::{InputReaderDetector, ReaderHook};
 use crate::detect::process::{ProcessEvent, ProcessEvents};
 use crate::events::{CpuNode, EventQueue, EventRings, InputConsumer};
 use crate::topology::Layout;
@@ -25,7 +25,7 @@ use crate::topology::Layout;
 pub(super) struct Sensors {
     evidence: Evidence,
     input: Result<Input, DetectorState>,
-    readers: [(ReaderHook, Result<InputReaderDetector, DetectorState>); ReaderHook::ALL.len()],
+    actors: [ActorDetector; EvidenceKind::ALL.len()],
     processes: Result<ProcessEvents, DetectorState>,
     finder: GameFinder<LiveProcesses>,
     /// The game's process id as the finder publishes it; 0 for none.
@@ -58,7 +58,7 @@ impl Sensors {
         let finder = GameFinder::new(LiveProcesses, options, Arc::clone(&answer), Instant::now())?;
         let sensors = Self {
             input: Input::start(&evidence, layout),
-            readers: ReaderHook::ALL.map(|hook| (hook, load_reader(&evidence, hook))),
+            actors: EvidenceKind::ALL.map(|kind| ActorDetector::load(&evidence, kind)),
             evidence,
             processes,
             finder,
@@ -154,10 +154,8 @@ impl Sensors {
         let input = state_of(&self.input, |input| input.detector.state());
         let processes = state_of(&self.processes, ProcessEvents::state);
         let mut states = vec![("input", input), ("process", processes)];
-        for (hook, reader) in &self.readers {
-            let state = state_of(reader, InputReaderDetector::state);
-            states.push((hook.detector_name(), state));
-        }
+        let actors = self.actors.iter();
+        states.extend(actors.map(|actor| (actor.name(), actor.state())));
         states
     }
 
@@ -174,10 +172,8 @@ impl Sensors {
             None => info!("the game has ended"),
         }
         // A module that was missing at the start may have been loaded for the game.
-        for (hook, reader) in &mut self.readers {
-            if reader.is_err() {
-                *reader = load_reader(&self.evidence, *hook);
-            }
+        for actor in &mut self.actors {
+            actor.hook_missing(&self.evidence);
         }
         self.publish_game()
     }
@@ -216,13 +212,4 @@ impl Input {
             consumer: InputConsumer::new(queue),
         })
     }
-}
-
-fn load_reader(
-    evidence: &Evidence,
-    hook: ReaderHook,
-) -> Result<InputReaderDetector, DetectorState> {
-    InputReaderDetector::load(evidence, hook).map_err(|unavailable| DetectorState::Unavailable {
-        reason: unavailable.reason,
-    })
 }

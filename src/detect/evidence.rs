@@ -4,14 +4,73 @@
 //! over by [`Evidence::lend`] between its open and its load.
 
 use std::mem::{MaybeUninit, size_of};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use anyhow::{Context, Result, bail};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::intf;
 use crate::skel::evidence::EvidenceSkelBuilder;
+
+/// Opens a thread that leads no process (Linux 6.9; include/uapi/linux/pidfd.h: O_EXCL).
+const PIDFD_THREAD: PidfdFlags = PidfdFlags::from_bits_retain(0o200);
+
+/// What was seen this long ago still counts, in ns.
+pub const HOLD_NS: u64 = intf::EVIDENCE_HOLD_NS as u64;
+
+/// What a thread can be seen doing in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvidenceKind {
+    /// It reads an input device.
+    Input,
+    /// It submits work to a GPU.
+    Gpu,
+    /// It flips the pages of a display.
+    Display,
+    /// It fills or empties the buffer of a sound device.
+    Audio,
+}
+
+impl EvidenceKind {
+    /// Every kind, in the order of the BPF side.
+    pub const ALL: [Self; intf::EVIDENCE_KIND_CNT as usize] =
+        [Self::Input, Self::Gpu, Self::Display, Self::Audio];
+
+    /// `EVIDENCE_*`
+    #[must_use]
+    pub fn index(self) -> u32 {
+        match self {
+            Self::Input => intf::EVIDENCE_INPUT,
+            Self::Gpu => intf::EVIDENCE_GPU,
+            Self::Display => intf::EVIDENCE_DISPLAY,
+            Self::Audio => intf::EVIDENCE_AUDIO,
+        }
+    }
+
+    /// The name of its detector in logs and statistics.
+    #[must_use]
+    pub fn detector_name(self) -> &'static str {
+        match self {
+            Self::Input => "input reader",
+            Self::Gpu => "gpu",
+            Self::Display => "compositor",
+            Self::Audio => "audio",
+        }
+    }
+}
+
+/// One kind of evidence about a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// What it does.
+    pub kind: EvidenceKind,
+    /// `CLOCK_MONOTONIC` in ns: when it was last seen.
+    pub last_ns: u64,
+    /// `CLOCK_MONOTONIC` in ns: since when, without a pause of 2 s.
+    pub since_ns: u64,
+}
 
 /// Owner of the shared maps.
 pub struct Evidence {
@@ -64,6 +123,32 @@ impl Evidence {
                 .with_context(|| format!("cannot share the map {}", ours.name().display()))?;
         }
         Ok(())
+    }
+
+    /// What one thread was ever seen doing.
+    ///
+    /// # Errors
+    /// If there is no such thread, or if the map cannot be read.
+    pub fn of_thread(&self, tid: u32) -> Result<Vec<Seen>> {
+        let pid = i32::try_from(tid).ok().and_then(Pid::from_raw);
+        let pid = pid.with_context(|| format!("{tid} is no thread id"))?;
+        let pidfd = pidfd_open(pid, PIDFD_THREAD)
+            .or_else(|_| pidfd_open(pid, PidfdFlags::empty()))
+            .with_context(|| format!("cannot open thread {tid}"))?;
+        let key = pidfd.as_raw_fd().to_ne_bytes();
+        let value = self.tasks.lookup(&key, MapFlags::ANY);
+        let Some(value) = value.context("cannot read the evidence about a thread")? else {
+            return Ok(Vec::new());
+        };
+        let (words, _) = value.as_chunks();
+        let word = |idx: usize| words.get(idx).map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+        let seen = EvidenceKind::ALL.into_iter().enumerate();
+        let seen = seen.map(|(idx, kind)| Seen {
+            kind,
+            last_ns: word(idx),
+            since_ns: word(EvidenceKind::ALL.len() + idx),
+        });
+        Ok(seen.filter(|seen| seen.last_ns != 0).collect())
     }
 
     /// Publishes the game's process to the BPF side; 0 means that there is none.

@@ -1,14 +1,14 @@
 //! Detectors: what each thread is for, learnt from what it does in the kernel.
 //!
-//! One file per detector. Each has its own BPF object, is loaded separately, and may be missing:
+//! One file per detector, or [`actor`]'s table. Each has its own BPF object, is loaded separately, and may be missing:
 //! that costs its signal, never the scheduler. What they learn is shared through
 //! [`evidence::Evidence`].
 
+pub mod actor;
 pub mod evidence;
 pub mod game;
 pub mod hook;
 pub mod input;
-pub mod input_reader;
 pub mod process;
 
 use std::fmt;

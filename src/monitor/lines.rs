@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::units::{count, duration_us, printable};
-use crate::stats::{Metrics, RoleMetrics};
+use crate::stats::{Metrics, ROLE_CNT, RoleMetrics};
 
 /// No row is wider.
 pub const WIDTH: usize = 120;
@@ -14,20 +14,27 @@ const NAME_LENGTH_MAX: usize = 40;
 /// Longest text of a detector's state.
 const STATE_LENGTH_MAX: usize = 200;
 /// The roles' order in a row.
-const ROLES: [&str; 4] = ["input", "game", "normal", "background"];
+const ROLES: [&str; ROLE_CNT] = [
+    "input",
+    "gpu",
+    "compositor",
+    "audio",
+    "game",
+    "normal",
+    "background",
+];
 
 /// Head, group and width of each column.
-const COLUMNS: [(&str, &str, usize); 22] = [
+const COLUMNS: [(&str, &str, usize); 21] = [
     ("mode", "", 5),
     ("load", "", 5),
-    ("runs", "input", 6),
-    ("cpu%", "input", 5),
-    ("runs", "game", 6),
-    ("cpu%", "game", 5),
-    ("runs", "normal", 6),
-    ("cpu%", "normal", 5),
-    ("runs", "backgr", 6),
-    ("cpu%", "backgr", 5),
+    ("input", "cpu % by role", 6),
+    ("gpu", "cpu % by role", 5),
+    ("comp", "cpu % by role", 5),
+    ("audio", "cpu % by role", 6),
+    ("game", "cpu % by role", 5),
+    ("norm", "cpu % by role", 5),
+    ("back", "cpu % by role", 5),
     ("idle", "dispatched from, %", 5),
     ("own", "dispatched from, %", 5),
     ("llc", "dispatched from, %", 5),
@@ -190,7 +197,6 @@ fn row(metrics: &Metrics) -> String {
 
     let mut cells = vec![mode(metrics), percent(load)];
     for name in ROLES {
-        cells.push(per_second(role(name).stints));
         cells.push(percent(role(name).cpu_pct));
     }
     cells.extend(dispatches.map(|count| percent(100.0 * count as f64 / dispatched as f64)));

@@ -27,7 +27,7 @@ pub struct Metrics {
     #[stat(desc = "CPUs online")]
     pub cpus: u32,
     /// By role.
-    #[stat(desc = "by role: input, game, normal, background")]
+    #[stat(desc = "by role: input, gpu, compositor, audio, game, background, normal")]
     pub roles: BTreeMap<String, RoleMetrics>,
 
     /// `STAT_DISPATCH_IDLE`

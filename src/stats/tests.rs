@@ -106,8 +106,8 @@ fn difference_covers_the_interval_alone() {
             mean_ns: 300.0
         }
     );
-    // 250 runs of 300 ns for 4 * 500 stints.
-    assert_eq!(metrics.decision_ns, 37.5);
+    // 250 runs of 300 ns for 500 stints in each role.
+    assert_eq!(metrics.decision_ns, 150.0 / ROLE_CNT as f64);
 }
 
 #[test]

@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use libbpf_rs::{MapCore, MapFlags};
 use rig::{Rig, inject};
-use rustix::process::{PidfdFlags, pidfd_open};
 use scx_gamer::detect::DetectorState;
-use scx_gamer::detect::evidence::Evidence;
+use scx_gamer::detect::actor::ActorDetector;
+use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
 use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::input::{InputDetector, InputOptions, RingLayout};
-use scx_gamer::detect::input_reader::{InputReaderDetector, ReaderHook};
 use scx_gamer::events::{DeviceClass, EVENT_QUEUE_MAX, RING_CNT, assign_rings};
 
 const QUIET: Duration = Duration::from_millis(300);
@@ -179,8 +178,8 @@ fn device_class_follows_what_the_device_can_report() {
 #[ignore = "runs inside the VM, as root"]
 fn reader_of_a_device_is_marked_and_no_one_else() {
     let evidence = Evidence::create().expect("the evidence maps are created");
-    let reader = InputReaderDetector::load(&evidence, ReaderHook::Evdev).expect("evdev is loaded");
-    println!("{}", reader.state());
+    let readers = ActorDetector::load(&evidence, EvidenceKind::Input);
+    println!("{}", readers.state());
     let mut device = rig::mouse(3);
     let node = rig::event_node(&mut device);
     let mut child = Command::new("cat")
@@ -193,24 +192,22 @@ fn reader_of_a_device_is_marked_and_no_one_else() {
     // Until cat has opened the node its events go nowhere.
     let injector = std::thread::spawn(move || rig::inject_paced(&mut device, 500, 100));
     output.read_exact(&mut bytes).expect("cat reads an event");
-    let marked = |pid: u32| {
-        let pid = i32::try_from(pid)
-            .ok()
-            .and_then(rustix::process::Pid::from_raw);
-        let pidfd = pidfd_open(pid.expect("a pid"), PidfdFlags::empty()).expect("it lives");
-        let key = std::os::fd::AsRawFd::as_raw_fd(&pidfd).to_ne_bytes();
-        let value = rig::map_named("task_evidence").lookup(&key, MapFlags::ANY);
-        value.expect("task evidence is readable")
-    };
-    let seen = marked(child.id());
-    let other = marked(std::process::id());
+    let now_ns = rig::monotonic_ns();
+    let seen = evidence.of_thread(child.id()).expect("it can be read");
+    let other = evidence
+        .of_thread(std::process::id())
+        .expect("it can be read");
     let shared = rig::map_named("evidence").lookup(&0u32.to_ne_bytes(), MapFlags::ANY);
     child.kill().expect("cat ends");
     child.wait().expect("cat is gone");
     injector.join().expect("the injector ends");
-    let seen = seen.expect("cat is marked");
-    assert_ne!(seen, vec![0; 8]);
-    assert_eq!(other, None, "this process reads no device");
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(seen[0].kind, EvidenceKind::Input);
+    assert!(
+        (seen[0].since_ns..=now_ns).contains(&seen[0].last_ns),
+        "{seen:?}"
+    );
+    assert_eq!(other, [], "this process reads no device");
     let shared = shared.expect("evidence is readable").expect("it is there");
     assert_eq!(shared[8..16], 1u64.to_ne_bytes(), "one reader, seen once");
 }
@@ -236,18 +233,23 @@ fn reader_hook_comes_and_goes_with_its_module() {
         rig::run("rmmod", &["evdev"]),
         "evdev is a module that nobody uses"
     );
-    let missing = InputReaderDetector::load(&evidence, ReaderHook::Evdev).expect_err("no module");
-    println!("{missing}");
-    assert!(missing.to_string().contains("module evdev"));
+    let mut readers = ActorDetector::load(&evidence, EvidenceKind::Input);
+    let state = readers.state().to_string();
+    println!("{state}");
+    assert!(!state.contains("evdev_read"), "{state}");
     let input = InputDetector::load(&evidence, &rig::cpus(), &InputOptions::default());
     assert!(input.is_ok(), "input events do not need evdev");
     assert!(
         rig::run("modprobe", &["evdev"]),
         "evdev can be loaded again"
     );
-    let reader = InputReaderDetector::load(&evidence, ReaderHook::Evdev).expect("evdev is back");
+    readers.hook_missing(&evidence);
+    let state = readers.state().to_string();
+    assert!(
+        state.starts_with("active") && state.contains("/evdev_read"),
+        "{state}"
+    );
     assert!(!rig::run("rmmod", &["evdev"]), "the hook holds the module");
-    drop(reader);
 }
 
 #[test]

@@ -52,7 +52,7 @@ $scx_gamer --monitor 1 >/run/monitor &
 monitor=$!
 until_true 60 says '^game: sleep' || fail "another user's game is not found: $(cat /run/monitor)"
 until_true 60 says '[0-9][num]s$' || fail "no cost per decision: $(cat /run/monitor)"
-says '^detector evdev reader: active' || fail "no hook in a module: $(cat /run/monitor)"
+says '^detector input reader: active.*evdev_read' || fail "no hook in a module: $(cat /run/monitor)"
 kill $monitor $game
 wait
 cat /run/monitor

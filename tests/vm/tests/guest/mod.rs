@@ -8,6 +8,7 @@ mod life;
 mod load;
 pub(crate) mod malformed_btf;
 pub(crate) mod outside;
+mod roles;
 mod signals;
 pub(crate) mod topology;
 pub(crate) mod verifier;

@@ -8,10 +8,10 @@ use libbpf_rs::query::ProgInfoIter;
 use scx_gamer::cli::Cli;
 use scx_gamer::config::Config;
 use scx_gamer::daemon;
-use scx_gamer::detect::evidence::Evidence;
+use scx_gamer::detect::actor::ActorDetector;
+use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
 use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::input::{InputDetector, InputOptions, RingLayout};
-use scx_gamer::detect::input_reader::{InputReaderDetector, ReaderHook};
 use scx_gamer::detect::process::ProcessEvents;
 use scx_gamer::events::CpuNode;
 use scx_gamer::topology::Layout;
@@ -54,8 +54,8 @@ fn every_program_passes_the_verifier() {
         }
     }
     report_new("process", || ProcessEvents::load().unwrap());
-    report_new("reader", || {
-        InputReaderDetector::load(&evidence, ReaderHook::Evdev).unwrap()
+    report_new("actor", || {
+        ActorDetector::load(&evidence, EvidenceKind::Input)
     });
 }
 
