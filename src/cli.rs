@@ -215,6 +215,12 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Tell what of this machine scx_gamer needs, can use, and has in its way; for a bug report
+    Doctor {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn parse_interval(text: &str) -> Result<Duration, String> {

@@ -7,12 +7,14 @@ use anyhow::{Context, Result};
 
 use crate::cli::{Cli, Command};
 use crate::config::Config;
+use crate::error::ExitCode;
 
 pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod detect;
+pub mod doctor;
 pub mod error;
 pub mod events;
 pub mod intf;
@@ -25,27 +27,30 @@ pub mod skel;
 pub mod stats;
 pub mod topology;
 
-/// Does what the command line asks for: the benchmark, the monitor, the list of statistics, or the
-/// daemon.
+/// Does what the command line asks for: the benchmark, the doctor, the monitor, the list of
+/// statistics, or the daemon.
 ///
 /// # Errors
 /// Those of what was asked for; [`error::ExitCode::of`] tells the exit code.
-pub fn run(cli: &Cli) -> Result<()> {
-    if let Some(Command::Bench { args }) = &cli.command {
-        return bench::become_it(args);
+pub fn run(cli: &Cli) -> Result<ExitCode> {
+    match &cli.command {
+        Some(Command::Bench { args }) => bench::become_it(args)?,
+        Some(Command::Doctor { json }) => {
+            daemon::quieten_libbpf();
+            return doctor::run(*json, &mut stdout().lock());
+        }
+        None if cli.help_stats => stats::write_help(&mut stdout().lock())?,
+        None => match cli.monitor {
+            Some(interval) => monitor::run(
+                Path::new(stats::SOCKET_PATH),
+                interval,
+                &stop_channel()?,
+                &mut stdout().lock(),
+            )?,
+            None => daemon::run(&Config::from_cli(cli)?)?,
+        },
     }
-    if cli.help_stats {
-        return stats::write_help(&mut stdout().lock());
-    }
-    if let Some(interval) = cli.monitor {
-        return monitor::run(
-            Path::new(stats::SOCKET_PATH),
-            interval,
-            &stop_channel()?,
-            &mut stdout().lock(),
-        );
-    }
-    daemon::run(&Config::from_cli(cli)?)
+    Ok(ExitCode::Success)
 }
 
 /// Gets a message when a signal asks the monitor to stop.

@@ -11,7 +11,7 @@ fn main() -> process::ExitCode {
     let cli = Cli::parse();
     logging::init(cli.verbose);
     match run(&cli) {
-        Ok(()) => ExitCode::Success.into(),
+        Ok(code) => code.into(),
         Err(error) => {
             log::error!("{error:#}");
             ExitCode::of(&error).into()

@@ -7,7 +7,7 @@ use caps::{CapSet, Capability, CapsHashSet};
 /// - `CAP_SYS_ADMIN`, `CAP_BPF`, `CAP_PERFMON`: BPF programs, their hooks, their run time;
 /// - `CAP_SYS_PTRACE`, `CAP_DAC_READ_SEARCH`: reading other users' entries of `/proc`, where a game
 ///   tells that it is one.
-const NEEDED: [Capability; 5] = [
+pub const NEEDED: [Capability; 5] = [
     Capability::CAP_SYS_ADMIN,
     Capability::CAP_BPF,
     Capability::CAP_PERFMON,

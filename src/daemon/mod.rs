@@ -111,7 +111,7 @@ fn come_first() {
 
 /// libbpf writes pages about what it skips and tries; they are for `--verbose`, what they lead to
 /// is reported by whoever asked.
-fn quieten_libbpf() {
+pub fn quieten_libbpf() {
     libbpf_rs::set_print(Some((libbpf_rs::PrintLevel::Debug, |_, text| {
         debug!("{}", text.trim_end());
     })));
