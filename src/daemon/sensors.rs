@@ -171,11 +171,12 @@ impl Sensors {
             ),
             None => info!("the game has ended"),
         }
+        self.publish_game()?;
         // A module that was missing at the start may have been loaded for the game.
         for actor in &mut self.actors {
             actor.hook_missing(&self.evidence);
         }
-        self.publish_game()
+        Ok(())
     }
 }
 

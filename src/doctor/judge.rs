@@ -99,8 +99,15 @@ fn sched_ext(facts: &Facts) -> Finding {
 
 fn btf(facts: &Facts) -> Finding {
     if !facts.btf {
-        let detail = "/sys/kernel/btf/vmlinux is missing".to_owned();
-        return Finding::missing("kernel types (BTF)", &Error::MalformedBtf { detail });
+        let advice = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y";
+        return Finding {
+            state: State::Missing(ExitCode::Unsupported),
+            ..Finding::note(
+                "kernel types (BTF)",
+                "/sys/kernel/btf/vmlinux is missing",
+                advice,
+            )
+        };
     }
     if facts.malformed_kfuncs.is_empty() {
         return Finding::fine("kernel types (BTF)", "there");
@@ -229,6 +236,8 @@ mod tests {
         assert_eq!(exit_code(&all(&facts)), ExitCode::Unsupported);
         let btf = finding(&facts, "kernel types (BTF)");
         assert!(btf.detail.contains("pahole"), "{btf:?}");
+        facts.btf = false;
+        assert_eq!(exit_code(&all(&facts)), ExitCode::Unsupported);
         facts.sched_ext = None;
         for finding in &all(&facts)[..4] {
             assert!(finding.advice.is_some(), "{finding:?}");
