@@ -208,6 +208,14 @@ fn version(program: &Path) -> Option<String> {
     text.lines().next().map(|line| line.trim().to_owned())
 }
 
+/// A command with every word's directories left out: they are nobody's business in results.
+#[must_use]
+pub fn without_directories(command: &str) -> String {
+    let words = command.split(' ');
+    let names = words.map(|word| word.rsplit('/').next().unwrap_or(word).trim_matches('\''));
+    names.collect::<Vec<_>>().join(" ")
+}
+
 /// Those of `field` whose names are in `only`, in the order of `field`.
 ///
 /// # Errors
@@ -232,7 +240,7 @@ pub fn select(field: Vec<Contestant>, only: &[String]) -> Result<Vec<Contestant>
 
 #[cfg(test)]
 mod tests {
-    use super::{Contestant, Kind, peers_in, select};
+    use super::{Contestant, Kind, peers_in, select, without_directories};
     use std::path::Path;
 
     fn names(field: &[Contestant]) -> Vec<&str> {
@@ -252,6 +260,13 @@ mod tests {
             error.contains("\"d\"") && error.contains("a, b, c"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_command_is_shown_without_directories() {
+        let command = "exec '/home/me/a b' --against /opt/scx_lavd --rounds 3";
+        let shown = without_directories(command);
+        assert!(!shown.contains('/') && shown.ends_with("--against scx_lavd --rounds 3"));
     }
 
     #[test]

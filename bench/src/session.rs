@@ -144,12 +144,8 @@ fn fresh(args: &RunArgs, contestants: &[Contestant]) -> Result<Results> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let uname = nix::sys::utsname::uname().context("cannot read the kernel's release")?;
     let command = || {
-        let words = std::env::args().skip(1);
-        ["scx_gamer bench".to_owned()]
-            .into_iter()
-            .chain(words)
-            .collect::<Vec<_>>()
-            .join(" ")
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        contestant::without_directories(&format!("scx_gamer bench {}", words.join(" ")))
     };
     Ok(Results {
         schema: RESULTS_SCHEMA,

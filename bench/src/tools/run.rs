@@ -5,6 +5,7 @@ use super::catalog::{Numbers, TOOLS, Tool};
 use super::process::{Running, rest};
 use super::render::number;
 use super::results::{Cell, Entry, TOOLS_SCHEMA, ToolResults};
+use crate::contestant::without_directories;
 use crate::measure::Better;
 use crate::results::Status;
 use anyhow::{Context, Result, ensure};
@@ -109,7 +110,7 @@ fn begin(options: &Options) -> Result<ToolResults> {
         kernel: kernel.release().to_string_lossy().into_owned(),
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         date: time::OffsetDateTime::now_utc().date().to_string(),
-        with: shown(&options.with),
+        with: without_directories(&options.with),
         scheduler: String::new(),
         rounds: options.rounds,
         seconds: options.seconds,
@@ -118,13 +119,6 @@ fn begin(options: &Options) -> Result<ToolResults> {
     };
     results.save(&options.out)?;
     Ok(results)
-}
-
-/// A command with every word's directories left out: they are nobody's business.
-fn shown(command: &str) -> String {
-    let words = command.split(' ');
-    let names = words.map(|word| word.rsplit('/').next().unwrap_or(word).trim_matches('\''));
-    names.collect::<Vec<_>>().join(" ")
 }
 
 /// Odd rounds begin with the kernel's scheduler, even ones end with it (ABBA).
