@@ -132,9 +132,8 @@ impl Evidence {
     pub fn of_thread(&self, tid: u32) -> Result<Vec<Seen>> {
         let pid = i32::try_from(tid).ok().and_then(Pid::from_raw);
         let pid = pid.with_context(|| format!("{tid} is no thread id"))?;
-        let pidfd = pidfd_open(pid, PIDFD_THREAD)
-            .or_else(|_| pidfd_open(pid, PidfdFlags::empty()))
-            .with_context(|| format!("cannot open thread {tid}"))?;
+        let pidfd =
+            pidfd_open(pid, PIDFD_THREAD).with_context(|| format!("cannot open thread {tid}"))?;
         let key = pidfd.as_raw_fd().to_ne_bytes();
         let value = self.tasks.lookup(&key, MapFlags::ANY);
         let Some(value) = value.context("cannot read the evidence about a thread")? else {

@@ -1,8 +1,8 @@
 //! Detectors: what each thread is for, learnt from what it does in the kernel.
 //!
-//! One file per detector, or [`actor`]'s table. Each has its own BPF object, is loaded separately, and may be missing:
-//! that costs its signal, never the scheduler. What they learn is shared through
-//! [`evidence::Evidence`].
+//! One file per detector, or a row of [`actor`]'s table. Each has its own BPF object, is loaded
+//! separately, and may be missing: that costs its signal, never the scheduler. What they learn is
+//! shared through [`evidence::Evidence`].
 
 pub mod actor;
 pub mod evidence;

@@ -14,9 +14,10 @@ use crate::detect::actor::ActorDetector;
 use crate::detect::evidence::{Evidence, EvidenceKind};
 use crate::detect::input::{InputDetector, InputOptions};
 use crate::detect::process::ProcessEvents;
+use crate::error::Error;
 use crate::events::CpuNode;
 use crate::privileges;
-use crate::scheduler::preflight::SCHED_EXT_DIR;
+use crate::scheduler::preflight::{self, SCHED_EXT_DIR};
 
 /// SCHED_FIFO and SCHED_RR (include/uapi/linux/sched.h).
 const REAL_TIME_POLICIES: [u32; 2] = [1, 2];
@@ -62,7 +63,7 @@ impl Facts {
         Self {
             kernel: line("/proc/sys/kernel/osrelease").unwrap_or_default(),
             sched_ext: line(sched_ext.join("state")),
-            attached: line(sched_ext.join("root/ops")).unwrap_or_default(),
+            attached: attached(sched_ext.exists()),
             btf,
             malformed_kfuncs: if btf {
                 compat::malformed_scx_kfuncs()
@@ -84,6 +85,14 @@ fn line(path: impl AsRef<Path>) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
+/// By the check that the scheduler itself begins with.
+fn attached(has_sched_ext: bool) -> String {
+    match preflight::check_vacant() {
+        Err(Error::Occupied { name }) if has_sched_ext => name,
+        _ => String::new(),
+    }
+}
+
 fn missing_capabilities() -> Vec<String> {
     let permitted = caps::read(None, CapSet::Permitted).unwrap_or_default();
     let missing = privileges::NEEDED.iter();
@@ -93,7 +102,6 @@ fn missing_capabilities() -> Vec<String> {
 
 /// Loads each detector for a moment: what the kernel says then is true.
 fn detectors() -> Vec<(&'static str, DetectorState)> {
-    let unavailable = |reason: String| DetectorState::Unavailable { reason };
     let processes = ProcessEvents::load();
     let processes = processes.map_or_else(|missing| missing.state(), |events| events.state());
     let mut states = vec![("process", processes)];
@@ -108,7 +116,10 @@ fn detectors() -> Vec<(&'static str, DetectorState)> {
                 (detector.name(), detector.state())
             }));
         }
-        Err(error) => states.push(("evidence", unavailable(format!("{error:#}")))),
+        Err(error) => {
+            let reason = format!("{error:#}");
+            states.push(("evidence", DetectorState::Unavailable { reason }));
+        }
     }
     states
 }

@@ -14,6 +14,10 @@ use serde::Serialize;
 use self::facts::Facts;
 use self::judge::{Finding, State};
 use crate::error::ExitCode;
+use crate::monitor::units::printable;
+
+/// Longest detail that a person is shown: anyone can choose the name of a process.
+const DETAIL_LENGTH_MAX: usize = 2000;
 
 /// Everything, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -54,7 +58,8 @@ fn text(report: &Report<'_>) -> String {
             State::Note => "note",
             State::Missing(_) => "MISSING",
         };
-        text += &format!("{state:>8}  {}: {}\n", finding.name, finding.detail);
+        let detail = printable(&finding.detail, DETAIL_LENGTH_MAX);
+        text += &format!("{state:>8}  {}: {detail}\n", finding.name);
         if let Some(advice) = &finding.advice {
             text += &format!("{:>8}  do: {advice}\n", "");
         }
@@ -71,7 +76,7 @@ mod tests {
         let findings = [Finding {
             name: "sched_ext".to_owned(),
             state: State::Missing(ExitCode::Unsupported),
-            detail: "not in this kernel".to_owned(),
+            detail: "not in this \x1bkernel".to_owned(),
             advice: Some("boot another".to_owned()),
         }];
         let report = Report {
@@ -81,7 +86,7 @@ mod tests {
         };
         assert_eq!(
             text(&report),
-            "scx_gamer 1 on 6.1\n MISSING  sched_ext: not in this kernel\n          do: boot another\n"
+            "scx_gamer 1 on 6.1\n MISSING  sched_ext: not in this ?kernel\n          do: boot another\n"
         );
         let json = serde_json::to_value(&report).expect("is JSON");
         assert_eq!(json["findings"][0]["state"], "missing");

@@ -3,7 +3,7 @@
 //! It loads nothing into the kernel. Once it has found a daemon, it survives that daemon's restarts.
 
 mod lines;
-mod units;
+pub(crate) mod units;
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};

@@ -30,7 +30,7 @@ pub(super) fn duration_us(us: f64) -> String {
 
 /// Text of foreign origin, such as a game's name: no control characters that could reach the
 /// terminal, and no more than `length_max` characters.
-pub(super) fn printable(text: &str, length_max: usize) -> String {
+pub(crate) fn printable(text: &str, length_max: usize) -> String {
     text.chars()
         .take(length_max)
         .map(|c| {
