@@ -84,6 +84,16 @@ pub struct Cli {
     )]
     pub boost_compositor: u8,
 
+    /// Urgency of the threads that serve a GPU's or a display's interrupts, 0 (none) to 7 (most)
+    #[arg(
+        long,
+        value_name = "BOOST",
+        default_value_t = 4,
+        value_parser = value_parser!(u8).range(0..=7),
+        help_heading = "Scheduling"
+    )]
+    pub boost_gpu_irq: u8,
+
     /// Urgency of threads that feed a sound device, 0 (none) to 7 (most)
     #[arg(
         long,
@@ -93,6 +103,26 @@ pub struct Cli {
         help_heading = "Scheduling"
     )]
     pub boost_audio: u8,
+
+    /// Urgency of the game's threads that send or receive small messages, often, 0 (none) to 7 (most)
+    #[arg(
+        long,
+        value_name = "BOOST",
+        default_value_t = 3,
+        value_parser = value_parser!(u8).range(0..=7),
+        help_heading = "Scheduling"
+    )]
+    pub boost_network: u8,
+
+    /// Urgency of the game's threads that wait for reads of a disk, 0 (none) to 7 (most)
+    #[arg(
+        long,
+        value_name = "BOOST",
+        default_value_t = 1,
+        value_parser = value_parser!(u8).range(0..=7),
+        help_heading = "Scheduling"
+    )]
+    pub boost_storage: u8,
 
     /// Urgency of the game's threads, 0 (none) to 7 (most); from 5 up always urgent
     #[arg(

@@ -13,7 +13,7 @@ pub use crate::intf::{
     POLICY_REGIME_HYSTERESIS_PCT as REGIME_HYSTERESIS_PCT, POLICY_WEIGHT_DEFAULT as WEIGHT_DEFAULT,
     POLICY_WEIGHT_MAX as WEIGHT_MAX, POLICY_WEIGHT_MIN as WEIGHT_MIN,
     policy_deadline_in as DeadlineInput, policy_pick_in as PickInput,
-    policy_preempt_in as PreemptInput,
+    policy_preempt_in as PreemptInput, policy_roles_in as RolesInput, policy_sample as SampleState,
 };
 
 /// How far behind the virtual now a waking task's vruntime may stay, in ns.
@@ -69,20 +69,39 @@ pub fn boost_clamp(boost: u32) -> u32 {
     unsafe { intf::policy_boost_clamp(boost) }
 }
 
-/// The highest boost (0..=7) among a set of roles; bit `i` stands for `boost_of_role[i]`. Entries
-/// from the 32nd on have no bit and do not count.
+/// For each boost the roles (bit `1 << role`) that have it, as the BPF side takes them. Boosts count
+/// up to [`BOOST_MAX`]; entries from the 32nd on have no bit and do not count.
+pub fn roles_of_boost(boost_of_role: &[u8]) -> [u32; BOOST_MAX as usize + 1] {
+    let mut roles = [0; BOOST_MAX as usize + 1];
+    for (role, boost) in (0..u32::BITS).zip(boost_of_role) {
+        roles[boost_clamp((*boost).into()) as usize] |= 1 << role;
+    }
+    roles
+}
+
+/// The highest boost (0..=7) among a set of roles; bit `i` stands for `boost_of_role[i]`.
 pub fn boost_of_roles(roles: u32, boost_of_role: &[u8]) -> u32 {
-    let role_cnt = u32::try_from(boost_of_role.len())
-        .unwrap_or(u32::MAX)
-        .min(u32::BITS);
-    // SAFETY: reads `role_cnt` bytes, no more than the slice holds; every shift is below 32.
-    unsafe { intf::policy_boost_of_roles(roles, boost_of_role.as_ptr(), role_cnt) }
+    let roles_of_boost = roles_of_boost(boost_of_role);
+    // SAFETY: reads the array, which has a place for each boost.
+    unsafe { intf::policy_boost_of_roles(roles, roles_of_boost.as_ptr()) }
 }
 
 /// The boost (0..=7) that still counts after `awake_run_ns` of running without a sleep.
 pub fn boost_earned(boost: u32, awake_run_ns: u64) -> u32 {
     // SAFETY: pure arithmetic on its arguments, defined for every value.
     unsafe { intf::policy_boost_earned(boost, awake_run_ns) }
+}
+
+/// The part of what a task was seen doing (bit `1 << EVIDENCE_*`) that counts for it.
+pub fn roles_of_evidence(input: &RolesInput) -> u32 {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    unsafe { intf::policy_roles_of_evidence(input) }
+}
+
+/// Counts an event of a detector at `now_ns`; whether it is looked at.
+pub fn sample_take(state: &mut SampleState, now_ns: u64) -> bool {
+    // SAFETY: one valid struct, borrowed for the call.
+    unsafe { intf::policy_sample_take(state, now_ns) }
 }
 
 /// Whether a boost preempts wherever it has to.

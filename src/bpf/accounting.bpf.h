@@ -34,7 +34,7 @@ static __always_inline void charge_run(struct task_ctx *tctx, s32 cpu, u64 now_n
 	get_cpu_ctx(cpu)->ran_ns += ran_ns;
 	s = get_stats();
 	if (s)
-		add_relaxed(&s->role_run_ns[leading_role(tctx)], ran_ns);
+		add_relaxed(&s->role_run_ns[tctx->role & (ROLE_SLOT_CNT - 1)], ran_ns);
 }
 
 /*
@@ -133,7 +133,7 @@ static __always_inline void begin_run(struct task_struct *p, struct task_ctx *tc
 	if (s) {
 		if (tctx->wait_start_ns && policy_delta_ns(now_ns, tctx->wait_start_ns) >= 0)
 			record_wait(s, now_ns - tctx->wait_start_ns);
-		add_relaxed(&s->role_stint_cnt[leading_role(tctx)], 1);
+		add_relaxed(&s->role_stint_cnt[tctx->role & (ROLE_SLOT_CNT - 1)], 1);
 	}
 	tctx->wait_start_ns = 0;
 	tctx->run_start_ns = now_ns;

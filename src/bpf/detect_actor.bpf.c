@@ -14,38 +14,22 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
-#include "evidence.bpf.h"
+#include "marks.bpf.h"
 
 char _license[] SEC("license") = "GPL";
 
 /* enum evidence_kind */
 const volatile u32 kind;
 
-/* A mark younger than this is not written again. */
-enum { MARK_GRAIN_NS = 100 * 1000 };
+/* The hook's row in the daemon's table. */
+const volatile u32 source;
 
 static __always_inline int mark_current(void)
 {
-	u32 idx = kind % EVIDENCE_KIND_CNT;
 	u64 now_ns = bpf_ktime_get_ns();
-	struct task_evidence *own;
-	struct evidence *shared;
-	u64 last_ns;
 
-	own = bpf_task_storage_get(&task_evidence, bpf_get_current_task_btf(), NULL,
-				   BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!own)
-		return 0;
-	last_ns = own->seen_ns[idx];
-	if (last_ns && policy_delta_ns(now_ns, last_ns) < MARK_GRAIN_NS)
-		return 0;
-	own->seen_ns[idx] = now_ns;
-	if (last_ns && policy_delta_ns(now_ns, last_ns) <= (s64)EVIDENCE_HOLD_NS)
-		return 0;
-	own->since_ns[idx] = now_ns;
-	shared = get_evidence();
-	if (shared)
-		__atomic_fetch_add(&shared->actor_cnt, 1, __ATOMIC_RELAXED);
+	if (take_event(now_ns))
+		mark_task(bpf_get_current_task_btf(), kind, source, now_ns);
 	return 0;
 }
 

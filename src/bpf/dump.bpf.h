@@ -9,10 +9,12 @@
 
 static __always_inline void dump_queues(void)
 {
+	struct game_evidence *game = get_game();
 	u64 now_ns = scx_bpf_now();
 	u32 llc;
 
-	scx_bpf_dump("vtime=%llu now=%llu game_tgid=%u\n", vtime.now_ns, now_ns, get_game_tgid());
+	scx_bpf_dump("vtime=%llu now=%llu game_tgid=%u\n", vtime.now_ns, now_ns,
+		     game ? game->tgid : 0);
 	bpf_for (llc, 0, llc_cnt) {
 		struct queue_ctx *q = get_queue(QUEUE_OF_LLC(llc));
 		struct llc_ctx *lctx = &llcs[llc & (MAX_LLCS - 1)];

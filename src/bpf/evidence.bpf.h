@@ -29,6 +29,22 @@ struct {
 	__type(value, struct task_evidence);
 } task_evidence SEC(".maps");
 
+/* By tgid. What is remembered of a process that has ended is forgotten in turn. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, PROCESS_EVIDENCE_MAX);
+	__type(key, u32);
+	__type(value, struct process_evidence);
+} process_evidence SEC(".maps");
+
+/* The processes of the game's family, by tgid; written by the daemon. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FAMILY_MAX);
+	__type(key, u32);
+	__type(value, u32);
+} family SEC(".maps");
+
 static __always_inline struct evidence *get_evidence(void)
 {
 	u32 key = 0;
@@ -36,13 +52,19 @@ static __always_inline struct evidence *get_evidence(void)
 	return bpf_map_lookup_elem(&evidence, &key);
 }
 
-/* The game's process, or 0. */
-static __always_inline u32 get_game_tgid(void)
+static __always_inline struct game_evidence *get_game(void)
 {
 	u32 key = 0;
-	struct game_evidence *game = bpf_map_lookup_elem(&game_evidence, &key);
 
-	return game ? game->tgid : 0;
+	return bpf_map_lookup_elem(&game_evidence, &key);
+}
+
+/* Whether the process is the game or belongs to its family. */
+static __always_inline bool is_family(const struct game_evidence *game, u32 tgid)
+{
+	if (!game->tgid)
+		return false;
+	return tgid == game->tgid || (game->family_cnt && bpf_map_lookup_elem(&family, &tgid));
 }
 
 #endif

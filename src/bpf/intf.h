@@ -12,6 +12,8 @@
 #include "policy_pick.h"
 #include "policy_preempt.h"
 #include "policy_regime.h"
+#include "policy_roles.h"
+#include "policy_sample.h"
 #include "policy_slice.h"
 #include "policy_types.h"
 #include "policy_vtime.h"
@@ -33,8 +35,12 @@ enum evidence_kind {
 	EVIDENCE_INPUT = 0,   /* reads an input device */
 	EVIDENCE_GPU = 1,     /* submits work to a GPU */
 	EVIDENCE_DISPLAY = 2, /* flips the pages of a display */
-	EVIDENCE_AUDIO = 3,   /* fills or empties the buffer of a sound device */
-	EVIDENCE_KIND_CNT = 4,
+	EVIDENCE_GPU_IRQ = 3, /* serves the interrupts of a GPU or a display */
+	EVIDENCE_AUDIO = 4,   /* meets the period of a sound device */
+	EVIDENCE_NETWORK = 5, /* sends or receives small messages, often */
+	EVIDENCE_STORAGE = 6, /* waits for reads of a block device */
+	EVIDENCE_KIND_CNT = 7,
+	EVIDENCE_SLOT_CNT = 8, /* a power of two, so that a mask bounds an index */
 };
 
 /*
@@ -45,13 +51,21 @@ enum role {
 	ROLE_INPUT = EVIDENCE_INPUT,
 	ROLE_GPU = EVIDENCE_GPU,
 	ROLE_COMPOSITOR = EVIDENCE_DISPLAY,
+	ROLE_GPU_IRQ = EVIDENCE_GPU_IRQ,
 	ROLE_AUDIO = EVIDENCE_AUDIO,
-	ROLE_GAME = 4,	     /* a thread of the game's process */
-	ROLE_BACKGROUND = 5, /* nice 10 and up, SCHED_BATCH, SCHED_IDLE */
-	ROLE_NORMAL = 6,     /* none of the above */
-	ROLE_CNT = 7,
+	ROLE_NETWORK = EVIDENCE_NETWORK,
+	ROLE_STORAGE = EVIDENCE_STORAGE,
+	ROLE_GAME = 7,	     /* a thread of the game's family */
+	ROLE_BACKGROUND = 8, /* nice 10 and up, SCHED_BATCH, SCHED_IDLE */
+	ROLE_NORMAL = 9,     /* none of the above */
+	ROLE_CNT = 10,
+	ROLE_SLOT_CNT = 16, /* a power of two, so that a mask bounds an index */
 };
-_Static_assert(ROLE_CNT <= 8, "a set of roles is a u8");
+_Static_assert(ROLE_CNT <= ROLE_SLOT_CNT && ROLE_SLOT_CNT <= 16, "a set of roles is a u16");
+_Static_assert((int)EVIDENCE_INPUT == POLICY_KIND_INPUT && (int)EVIDENCE_GPU == POLICY_KIND_GPU &&
+		   (int)EVIDENCE_NETWORK == POLICY_KIND_NETWORK &&
+		   (int)EVIDENCE_STORAGE == POLICY_KIND_STORAGE,
+	       "policy_roles.h knows the kinds by these numbers");
 
 enum device_class {
 	DEVICE_OTHER = 0,
@@ -106,9 +120,10 @@ struct evidence {
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct evidence, 64);
 
-/* The game, written by the daemon only. */
+/* The game, written by the daemon only. The other processes of its family are in `family`. */
 struct game_evidence {
-	u32 tgid; /* 0: no game */
+	u32 tgid;	/* 0: no game */
+	u32 family_cnt; /* processes in `family` */
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct game_evidence, 64);
 
@@ -117,10 +132,38 @@ ASSERT_LAYOUT(struct game_evidence, 64);
  * evidence_kind. CLOCK_MONOTONIC; 0: never.
  */
 struct task_evidence {
-	u64 seen_ns[EVIDENCE_KIND_CNT];	 /* the last time */
-	u64 since_ns[EVIDENCE_KIND_CNT]; /* the first time after a pause of EVIDENCE_HOLD_NS */
+	u64 seen_ns[EVIDENCE_SLOT_CNT];	  /* the last time */
+	u64 since_ns[EVIDENCE_SLOT_CNT];  /* the first time after a pause of EVIDENCE_HOLD_NS */
+	u32 event_cnt[EVIDENCE_SLOT_CNT]; /* since then; wraps */
+	u8 source[EVIDENCE_SLOT_CNT];	  /* what said so: enum evidence_source */
+	u64 period_ns;			  /* of the sound device that the task serves; 0: unknown */
 };
-ASSERT_LAYOUT(struct task_evidence, 64);
+ASSERT_LAYOUT(struct task_evidence, 176);
+
+/* What a mark in task_evidence comes from. Below SOURCE_RELAY: a row of HOOKS in detect/actor.rs. */
+enum evidence_source {
+	SOURCE_RELAY = 64,	/* was sent something by a task that has the role */
+	SOURCE_IRQ_THREAD = 65, /* is the interrupt's thread */
+	SOURCE_SOCKET = 66,	/* sends to or receives from the network */
+	SOURCE_BLOCK = 67,	/* reads a block device */
+};
+
+/*
+ * What one process as a whole was seen doing (`process_evidence`, by tgid). CLOCK_MONOTONIC;
+ * 0: never.
+ */
+struct process_evidence {
+	u64 display_ns; /* one of its threads flipped pages */
+	u64 relay_ns;	/* input that it read has reached the game's family */
+	u64 focus_ns;	/* it received input from the owner of a display: its window has the focus */
+};
+ASSERT_LAYOUT(struct process_evidence, 24);
+
+/* Most processes of which something is remembered; the longest unseen is forgotten first. */
+#define PROCESS_EVIDENCE_MAX 1024
+
+/* Most processes of a game's family. */
+#define FAMILY_MAX 1024
 
 /* What was seen this long ago still counts. */
 #define EVIDENCE_HOLD_NS (2ULL * 1000 * 1000 * 1000)
@@ -136,10 +179,11 @@ struct task_ctx {
 	u32 inv_weight;	   /* policy_inv_weight() */
 	u32 roles_checked; /* when the roles were last derived, in units of 2^20 ns (about 1 ms) */
 	u16 queue_idx;	   /* where it waits: QUEUE_NONE, or an index into `queues` */
-	u8 roles;	   /* set of enum role */
+	u16 roles;	   /* set of enum role */
 	u8 boost;	   /* of the roles, before it has to be earned */
+	u8 role;	   /* the first of the roles: the runs count under it */
 	bool pinned;	   /* its affinity leaves one CPU */
-	u8 pad[3];
+	u8 pad;
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct task_ctx, 64);
 
@@ -205,8 +249,8 @@ enum stat_idx {
 /* One CPU's statistics (per-CPU map, relaxed atomics). */
 struct cpu_stats {
 	u64 counters[STAT_CNT];		    /* by enum stat_idx */
-	u64 role_stint_cnt[ROLE_CNT];	    /* runs, by the first role of the enum */
-	u64 role_run_ns[ROLE_CNT];	    /* run time, by role */
+	u64 role_stint_cnt[ROLE_SLOT_CNT];  /* runs, by the first role of the enum */
+	u64 role_run_ns[ROLE_SLOT_CNT];	    /* run time, by role */
 	u64 wait_max_ns;		    /* since the scheduler was attached */
 	u64 wait_hist[POLICY_HIST_BUCKETS]; /* runnable to running */
 } CACHE_ALIGNED;

@@ -23,8 +23,8 @@ const volatile u64 input_window_ns = 10000000;
 /* Load in per cent from which the busy regime holds, 1..100. */
 const volatile u32 busy_enter_pct = 85;
 
-/* Boost of each role, 0..7. */
-const volatile u8 role_boost[ROLE_CNT];
+/* The roles (bit 1 << role) that have each boost. */
+const volatile u32 roles_of_boost[POLICY_BOOST_MAX + 1];
 
 /*
  * The next five switch off a part of the policy, to measure what it buys. Without all of them every

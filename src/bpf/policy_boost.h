@@ -2,7 +2,7 @@
 /*
  * Boost: how urgent a task is for what it is, 0 (not) to 7 (most).
  *
- * Inputs: the set of roles a task holds, the boost of each role, how long the task has
+ * Inputs: the set of roles a task holds, the roles of each boost, how long the task has
  * run since it last slept.
  * Outputs: one boost, and whether it is urgent (5 and up: preempts wherever it has to).
  *
@@ -26,17 +26,15 @@ static __always_inline u32 policy_boost_clamp(u32 boost)
 	return boost > POLICY_BOOST_MAX ? POLICY_BOOST_MAX : boost;
 }
 
-/* The highest boost among @roles; bit i of @roles stands for @boost_of_role[i]; at most 32. */
-static __always_inline u32 policy_boost_of_roles(u32 roles, const volatile u8 *boost_of_role,
-						 u32 role_cnt)
+/* The highest boost among @roles; bit i of @roles_of_boost[b] says that role i has boost b. */
+static __always_inline u32
+policy_boost_of_roles(u32 roles, const volatile u32 roles_of_boost[POLICY_BOOST_MAX + 1])
 {
-	u32 boost = 0;
-
-	for (u32 role = 0; role < role_cnt; role++) {
-		if ((roles & (1U << role)) && boost_of_role[role] > boost)
-			boost = boost_of_role[role];
+	for (u32 boost = POLICY_BOOST_MAX; boost; boost--) {
+		if (roles & roles_of_boost[boost])
+			return boost;
 	}
-	return policy_boost_clamp(boost);
+	return 0;
 }
 
 /* The boost that still counts after @awake_run_ns of running without a sleep. */

@@ -21,12 +21,19 @@
  * The roles that come from what the task was seen doing. Evidence carries CLOCK_MONOTONIC, see
  * is_in_window().
  */
-static __always_inline u32 roles_by_evidence(struct task_struct *p)
+static __always_inline bool is_recent(u64 now_ns, u64 seen_ns)
+{
+	return seen_ns && policy_delta_ns(now_ns, seen_ns) < (s64)EVIDENCE_HOLD_NS;
+}
+
+static __always_inline u32 roles_by_evidence(struct task_struct *p, struct task_ctx *tctx,
+					     struct policy_roles_in *in)
 {
 	struct evidence *shared = get_evidence();
+	struct process_evidence *process;
 	struct task_evidence *own;
+	u32 tgid = p->tgid;
 	u64 now_ns;
-	u32 roles = 0;
 
 	if (!shared || !shared->actor_cnt)
 		return 0;
@@ -34,13 +41,24 @@ static __always_inline u32 roles_by_evidence(struct task_struct *p)
 	if (!own)
 		return 0;
 	now_ns = bpf_ktime_get_ns();
+	/*
+	 * Gathered in memory that the verifier does not track: with a set of known bits on each of the
+	 * 2^7 ways, all that follows would be verified as often.
+	 */
+	tctx->roles = 0;
 	for (u32 kind = 0; kind < EVIDENCE_KIND_CNT; kind++) {
-		u64 seen_ns = own->seen_ns[kind];
-
-		if (seen_ns && policy_delta_ns(now_ns, seen_ns) < (s64)EVIDENCE_HOLD_NS)
-			roles |= 1U << kind;
+		if (is_recent(now_ns, own->seen_ns[kind]))
+			tctx->roles |= 1U << kind;
 	}
-	return roles;
+	in->seen = *(volatile u16 *)&tctx->roles;
+	if (!in->seen)
+		return 0;
+	process = bpf_map_lookup_elem(&process_evidence, &tgid);
+	if (process) {
+		in->owns_display = is_recent(now_ns, process->display_ns);
+		in->hands_input = is_recent(now_ns, process->relay_ns);
+	}
+	return policy_roles_of_evidence(in);
 }
 
 static __always_inline bool is_background(struct task_struct *p)
@@ -49,18 +67,34 @@ static __always_inline bool is_background(struct task_struct *p)
 	       p->static_prio >= STATIC_PRIO_NICE_0 + BACKGROUND_NICE_MIN;
 }
 
+/* The role that a task's runs are counted under: enum role lists them by urgency. */
+static __always_inline u32 leading_role(u32 roles)
+{
+	for (u32 role = 0; role < ROLE_CNT; role++) {
+		if (roles & (1U << role))
+			return role;
+	}
+	return ROLE_NORMAL;
+}
+
 static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx *tctx, u64 now_ns)
 {
 	u32 now = (u32)(now_ns >> 20);
-	u32 game_tgid, roles;
+	struct policy_roles_in in = {};
+	struct game_evidence *game;
+	u32 roles;
 
 	if (tctx->roles && now - tctx->roles_checked < ROLES_REFRESH)
 		return;
 	tctx->roles_checked = now;
 
-	roles = roles_by_evidence(p);
-	game_tgid = get_game_tgid();
-	if (game_tgid && (u32)p->tgid == game_tgid)
+	game = get_game();
+	if (game) {
+		in.game_known = game->tgid != 0;
+		in.in_family = is_family(game, p->tgid);
+	}
+	roles = roles_by_evidence(p, tctx, &in);
+	if (in.in_family)
 		roles |= 1U << ROLE_GAME;
 	if (is_background(p))
 		roles |= 1U << ROLE_BACKGROUND;
@@ -68,17 +102,8 @@ static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx
 		roles = 1U << ROLE_NORMAL;
 
 	tctx->roles = roles;
-	tctx->boost = policy_boost_of_roles(roles, role_boost, ROLE_CNT);
-}
-
-/* The role that a task's runs are counted under: enum role lists them by urgency. */
-static __always_inline u32 leading_role(const struct task_ctx *tctx)
-{
-	for (u32 role = 0; role < ROLE_CNT; role++) {
-		if (tctx->roles & (1U << role))
-			return role;
-	}
-	return ROLE_NORMAL;
+	tctx->role = leading_role(*(volatile u16 *)&tctx->roles);
+	tctx->boost = policy_boost_of_roles(*(volatile u16 *)&tctx->roles, roles_of_boost);
 }
 
 /* The boost that the task has earned at this moment. */

@@ -138,7 +138,10 @@ impl Config {
         boosts[intf::ROLE_INPUT as usize] = boost("--boost-input", cli.boost_input)?;
         boosts[intf::ROLE_GPU as usize] = boost("--boost-gpu", cli.boost_gpu)?;
         boosts[intf::ROLE_COMPOSITOR as usize] = boost("--boost-compositor", cli.boost_compositor)?;
+        boosts[intf::ROLE_GPU_IRQ as usize] = boost("--boost-gpu-irq", cli.boost_gpu_irq)?;
         boosts[intf::ROLE_AUDIO as usize] = boost("--boost-audio", cli.boost_audio)?;
+        boosts[intf::ROLE_NETWORK as usize] = boost("--boost-network", cli.boost_network)?;
+        boosts[intf::ROLE_STORAGE as usize] = boost("--boost-storage", cli.boost_storage)?;
         boosts[intf::ROLE_GAME as usize] = boost("--boost-game", cli.boost_game)?;
         let mut config = Self {
             slice,
@@ -228,7 +231,7 @@ mod tests {
         assert!(!config.dispatch_direct && config.kthreads_direct);
         assert_eq!(config.wait_bound.get(), 300_000_000);
         assert_eq!(config.busy_threshold.get(), 85);
-        assert_eq!(config.boost_of_role(), [7, 6, 5, 4, 3, 0, 0]);
+        assert_eq!(config.boost_of_role(), [7, 6, 5, 4, 4, 3, 1, 3, 0, 0]);
         assert_eq!(config.sleep_credit.get(), policy::CREDIT_NS);
         assert_eq!(config.game_pid, None);
         assert!(config.without.is_empty());

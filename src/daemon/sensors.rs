@@ -25,7 +25,7 @@ use crate::topology::Layout;
 pub(super) struct Sensors {
     evidence: Evidence,
     input: Result<Input, DetectorState>,
-    actors: [ActorDetector; EvidenceKind::ALL.len()],
+    actors: [ActorDetector; EvidenceKind::OF_ACTORS.len()],
     processes: Result<ProcessEvents, DetectorState>,
     finder: GameFinder<LiveProcesses>,
     /// The game's process id as the finder publishes it; 0 for none.
@@ -58,7 +58,7 @@ impl Sensors {
         let finder = GameFinder::new(LiveProcesses, options, Arc::clone(&answer), Instant::now())?;
         let sensors = Self {
             input: Input::start(&evidence, layout),
-            actors: EvidenceKind::ALL.map(|kind| ActorDetector::load(&evidence, kind)),
+            actors: EvidenceKind::OF_ACTORS.map(|kind| ActorDetector::load(&evidence, kind)),
             evidence,
             processes,
             finder,

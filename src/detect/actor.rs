@@ -73,6 +73,12 @@ impl ActorHook {
         Path::new("/sys/module").join(self.module).exists()
     }
 
+    /// The hook's row in [`HOOKS`], which marks carry.
+    fn row(&self) -> u32 {
+        let row = HOOKS.iter().position(|hook| hook == self);
+        row.and_then(|row| u32::try_from(row).ok()).unwrap_or(0)
+    }
+
     fn attach(&self, evidence: &Evidence) -> Result<Attached> {
         let mut failures = Vec::new();
         for &how in HookKind::BY_COST {
@@ -96,11 +102,10 @@ impl ActorHook {
             .open(&mut storage)
             .context("cannot open the actor detector")?;
         evidence.lend(open.open_object_mut())?;
-        open.maps
-            .rodata_data
-            .as_mut()
-            .context("BUG: the actor detector has no read-only data")?
-            .kind = self.kind.index();
+        let rodata = open.maps.rodata_data.as_mut();
+        let rodata = rodata.context("BUG: the actor detector has no read-only data")?;
+        rodata.kind = self.kind.index();
+        rodata.source = self.row();
         let progs = &mut open.progs;
         how.prepare(
             &mut progs.actor_fentry,
@@ -199,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_hook_and_no_function_stands_twice() {
-        for kind in EvidenceKind::ALL {
+        for kind in EvidenceKind::OF_ACTORS {
             assert!(HOOKS.iter().any(|hook| hook.kind == kind), "{kind:?}");
         }
         let functions: BTreeSet<&str> = HOOKS.iter().map(|hook| hook.function).collect();

@@ -29,14 +29,29 @@ pub enum EvidenceKind {
     Gpu,
     /// It flips the pages of a display.
     Display,
-    /// It fills or empties the buffer of a sound device.
+    /// It serves the interrupts of a GPU or a display.
+    GpuIrq,
+    /// It meets the period of a sound device.
     Audio,
+    /// It sends or receives small messages, often.
+    Network,
+    /// It waits for reads of a block device.
+    Storage,
 }
 
 impl EvidenceKind {
     /// Every kind, in the order of the BPF side.
-    pub const ALL: [Self; intf::EVIDENCE_KIND_CNT as usize] =
-        [Self::Input, Self::Gpu, Self::Display, Self::Audio];
+    pub const ALL: [Self; intf::EVIDENCE_KIND_CNT as usize] = [
+        Self::Input,
+        Self::Gpu,
+        Self::Display,
+        Self::GpuIrq,
+        Self::Audio,
+        Self::Network,
+        Self::Storage,
+    ];
+    /// The kinds that [`super::actor`] sees.
+    pub const OF_ACTORS: [Self; 4] = [Self::Input, Self::Gpu, Self::Display, Self::Audio];
 
     /// `EVIDENCE_*`
     #[must_use]
@@ -45,7 +60,10 @@ impl EvidenceKind {
             Self::Input => intf::EVIDENCE_INPUT,
             Self::Gpu => intf::EVIDENCE_GPU,
             Self::Display => intf::EVIDENCE_DISPLAY,
+            Self::GpuIrq => intf::EVIDENCE_GPU_IRQ,
             Self::Audio => intf::EVIDENCE_AUDIO,
+            Self::Network => intf::EVIDENCE_NETWORK,
+            Self::Storage => intf::EVIDENCE_STORAGE,
         }
     }
 
@@ -56,7 +74,10 @@ impl EvidenceKind {
             Self::Input => "input reader",
             Self::Gpu => "gpu",
             Self::Display => "compositor",
+            Self::GpuIrq => "gpu irq",
             Self::Audio => "audio",
+            Self::Network => "network",
+            Self::Storage => "storage",
         }
     }
 }
@@ -77,6 +98,8 @@ pub struct Evidence {
     record: MapHandle,
     game: MapHandle,
     tasks: MapHandle,
+    processes: MapHandle,
+    family: MapHandle,
     contexts: MapHandle,
 }
 
@@ -97,11 +120,14 @@ impl Evidence {
             record: MapHandle::try_from(&skel.maps.evidence)?,
             game: MapHandle::try_from(&skel.maps.game_evidence)?,
             tasks: MapHandle::try_from(&skel.maps.task_evidence)?,
+            processes: MapHandle::try_from(&skel.maps.process_evidence)?,
+            family: MapHandle::try_from(&skel.maps.family)?,
             contexts: MapHandle::try_from(&skel.maps.task_ctxs)?,
         };
         check_value_size(&evidence.record, size_of::<intf::evidence>())?;
         check_value_size(&evidence.game, size_of::<intf::game_evidence>())?;
         check_value_size(&evidence.tasks, size_of::<intf::task_evidence>())?;
+        check_value_size(&evidence.processes, size_of::<intf::process_evidence>())?;
         check_value_size(&evidence.contexts, size_of::<intf::task_ctx>())?;
         Ok(evidence)
     }
@@ -112,12 +138,16 @@ impl Evidence {
     /// If libbpf cannot duplicate the descriptors.
     pub fn lend(&self, object: &mut OpenObject) -> Result<()> {
         for mut theirs in object.maps_mut() {
-            let Some(ours) = [&self.record, &self.game, &self.tasks, &self.contexts]
-                .into_iter()
-                .find(|ours| ours.name() == theirs.name())
-            else {
-                continue;
-            };
+            let all = [
+                &self.record,
+                &self.game,
+                &self.tasks,
+                &self.processes,
+                &self.family,
+                &self.contexts,
+            ];
+            let ours = all.into_iter().find(|ours| ours.name() == theirs.name());
+            let Some(ours) = ours else { continue };
             theirs
                 .reuse_fd(ours.as_fd())
                 .with_context(|| format!("cannot share the map {}", ours.name().display()))?;
@@ -145,7 +175,7 @@ impl Evidence {
         let seen = seen.map(|(idx, kind)| Seen {
             kind,
             last_ns: word(idx),
-            since_ns: word(EvidenceKind::ALL.len() + idx),
+            since_ns: word(intf::EVIDENCE_SLOT_CNT as usize + idx),
         });
         Ok(seen.filter(|seen| seen.last_ns != 0).collect())
     }

@@ -111,7 +111,7 @@ fn detectors() -> Vec<(&'static str, DetectorState)> {
             let input = InputDetector::load(&evidence, &[cpu], &InputOptions::default());
             let input = input.map_or_else(Into::into, |detector| detector.state());
             states.push(("input", input));
-            states.extend(EvidenceKind::ALL.map(|kind| {
+            states.extend(EvidenceKind::OF_ACTORS.map(|kind| {
                 let detector = ActorDetector::load(&evidence, kind);
                 (detector.name(), detector.state())
             }));

@@ -69,10 +69,10 @@ fn row_shows_the_interval() {
         .expect("a row")
         .split_whitespace()
         .collect();
-    // 250 ms in each of 7 roles on each of 2 CPUs: more than there is, but easy to add up.
-    assert_eq!(row[..4], ["light", "175", "25", "25"]);
-    assert_eq!(row[9], "17", "one dispatch of six was to an idle CPU");
-    assert_eq!(row.last(), Some(&"21ns"));
+    // 250 ms in each of 10 roles on each of 2 CPUs: more than there is, but easy to add up.
+    assert_eq!(row[..4], ["light", "250", "25", "25"]);
+    assert_eq!(row[12], "17", "one dispatch of six was to an idle CPU");
+    assert_eq!(row.last(), Some(&"15ns"));
 }
 
 #[test]

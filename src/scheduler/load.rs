@@ -7,6 +7,7 @@ use scx_utils::{compat, uei_set_size};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::policy;
 use crate::skel::main::{BpfSkel, OpenBpfSkel};
 use crate::topology::Layout;
 
@@ -21,7 +22,7 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.wait_bound_ns = config.wait_bound.get();
     rodata.input_window_ns = config.input_window.get();
     rodata.busy_enter_pct = config.busy_threshold.get();
-    rodata.role_boost = config.boost_of_role();
+    rodata.roles_of_boost = policy::roles_of_boost(&config.boost_of_role());
     rodata.dispatch_direct = config.dispatch_direct;
     rodata.kthreads_direct = config.kthreads_direct;
     rodata.arrivals_preempt = config.arrivals_preempt;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::hist::{BUCKET_CNT, Histogram, quantile_ns};
 use super::{
     DEVICE_CLASS_CNT, DEVICE_NAMES, InputMetrics, LlcMetrics, Metrics, Program, ProgramMetrics,
-    ROLE_CNT, ROLE_NAMES, RoleMetrics, Snapshot,
+    ROLE_CNT, ROLE_NAMES, ROLE_SLOT_CNT, RoleMetrics, Snapshot,
 };
 use crate::intf;
 
@@ -84,8 +84,8 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
 #[derive(Clone)]
 struct Totals {
     counters: [u64; intf::STAT_CNT as usize],
-    role_stint_cnt: [u64; ROLE_CNT],
-    role_run_ns: [u64; ROLE_CNT],
+    role_stint_cnt: [u64; ROLE_SLOT_CNT],
+    role_run_ns: [u64; ROLE_SLOT_CNT],
     wait_hist: Histogram,
     wait_max_ns: u64,
 }
@@ -94,8 +94,8 @@ impl Totals {
     fn sum(cpus: &[intf::cpu_stats]) -> Self {
         let mut totals = Self {
             counters: [0; intf::STAT_CNT as usize],
-            role_stint_cnt: [0; ROLE_CNT],
-            role_run_ns: [0; ROLE_CNT],
+            role_stint_cnt: [0; ROLE_SLOT_CNT],
+            role_run_ns: [0; ROLE_SLOT_CNT],
             wait_hist: [0; BUCKET_CNT],
             wait_max_ns: 0,
         };

@@ -27,7 +27,9 @@ pub struct Metrics {
     #[stat(desc = "CPUs online")]
     pub cpus: u32,
     /// By role.
-    #[stat(desc = "by role: input, gpu, compositor, audio, game, background, normal")]
+    #[stat(
+        desc = "by role: input, gpu, compositor, gpu irq, audio, network, storage, game, background, normal"
+    )]
     pub roles: BTreeMap<String, RoleMetrics>,
 
     /// `STAT_DISPATCH_IDLE`

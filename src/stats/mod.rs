@@ -24,6 +24,8 @@ use crate::intf;
 
 /// Number of roles.
 pub const ROLE_CNT: usize = intf::ROLE_CNT as usize;
+/// Places for roles in what the BPF side counts.
+pub(crate) const ROLE_SLOT_CNT: usize = intf::ROLE_SLOT_CNT as usize;
 /// Number of device classes.
 pub const DEVICE_CLASS_CNT: usize = intf::DEVICE_CLASS_CNT as usize;
 
@@ -33,7 +35,10 @@ pub const ROLE_NAMES: [&str; ROLE_CNT] = {
     names[intf::ROLE_INPUT as usize] = "input";
     names[intf::ROLE_GPU as usize] = "gpu";
     names[intf::ROLE_COMPOSITOR as usize] = "compositor";
+    names[intf::ROLE_GPU_IRQ as usize] = "gpu irq";
     names[intf::ROLE_AUDIO as usize] = "audio";
+    names[intf::ROLE_NETWORK as usize] = "network";
+    names[intf::ROLE_STORAGE as usize] = "storage";
     names[intf::ROLE_GAME as usize] = "game";
     names[intf::ROLE_BACKGROUND as usize] = "background";
     names[intf::ROLE_NORMAL as usize] = "normal";

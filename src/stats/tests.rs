@@ -17,8 +17,8 @@ use crate::detect::input::InputTotals;
 pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snapshot {
     let cpu = intf::cpu_stats {
         counters: [count; intf::STAT_CNT as usize],
-        role_stint_cnt: [count; ROLE_CNT],
-        role_run_ns: [count * 1_000_000; ROLE_CNT],
+        role_stint_cnt: [count; ROLE_SLOT_CNT],
+        role_run_ns: [count * 1_000_000; ROLE_SLOT_CNT],
         wait_max_ns: 5_000_000,
         wait_hist: std::array::from_fn(|bucket| if bucket == 20 { count } else { 0 }),
     };

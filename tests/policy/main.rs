@@ -8,5 +8,6 @@ mod inputs;
 mod pick;
 mod preempt;
 mod regime;
+mod roles;
 mod snapshot;
 mod vtime;

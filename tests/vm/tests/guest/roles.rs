@@ -71,7 +71,7 @@ fn seen(evidence: &Evidence) -> BTreeMap<String, Vec<EvidenceKind>> {
 fn threads_are_known_by_what_they_do() {
     require_vm();
     let evidence = Evidence::create().unwrap();
-    let detectors = EvidenceKind::ALL.map(|kind| ActorDetector::load(&evidence, kind));
+    let detectors = EvidenceKind::OF_ACTORS.map(|kind| ActorDetector::load(&evidence, kind));
     for detector in &detectors {
         println!("{}: {}", detector.name(), detector.state());
         assert!(matches!(detector.state(), DetectorState::Active { .. }));
