@@ -11,13 +11,12 @@ use anyhow::{Context, Result};
 use log::{info, warn};
 
 use crate::config::Config;
-use crate::detect::DetectorState;
-use crate::detect::actor::ActorDetector;
-use crate::detect::evidence::{Evidence, EvidenceKind};
+use crate::detect::evidence::Evidence;
 use crate::detect::game::live::LiveProcesses;
 use crate::detect::game::{GameFinder, GameInfo, GameOptions};
 use crate::detect::input::{InputDetector, InputOptions, InputTotals};
 use crate::detect::process::{ProcessEvent, ProcessEvents};
+use crate::detect::{self, Detector, DetectorState};
 use crate::events::{CpuNode, EventQueue, EventRings, InputConsumer};
 use crate::topology::Layout;
 
@@ -25,7 +24,7 @@ use crate::topology::Layout;
 pub(super) struct Sensors {
     evidence: Evidence,
     input: Result<Input, DetectorState>,
-    actors: [ActorDetector; EvidenceKind::OF_ACTORS.len()],
+    detectors: Vec<Box<dyn Detector>>,
     processes: Result<ProcessEvents, DetectorState>,
     finder: GameFinder<LiveProcesses>,
     /// The game's process id as the finder publishes it; 0 for none.
@@ -58,7 +57,7 @@ impl Sensors {
         let finder = GameFinder::new(LiveProcesses, options, Arc::clone(&answer), Instant::now())?;
         let sensors = Self {
             input: Input::start(&evidence, layout),
-            actors: EvidenceKind::OF_ACTORS.map(|kind| ActorDetector::load(&evidence, kind)),
+            detectors: detect::load_all(&evidence),
             evidence,
             processes,
             finder,
@@ -154,8 +153,8 @@ impl Sensors {
         let input = state_of(&self.input, |input| input.detector.state());
         let processes = state_of(&self.processes, ProcessEvents::state);
         let mut states = vec![("input", input), ("process", processes)];
-        let actors = self.actors.iter();
-        states.extend(actors.map(|actor| (actor.name(), actor.state())));
+        let others = self.detectors.iter();
+        states.extend(others.map(|detector| (detector.name(), detector.state())));
         states
     }
 
@@ -173,8 +172,8 @@ impl Sensors {
         }
         self.publish_game()?;
         // A module that was missing at the start may have been loaded for the game.
-        for actor in &mut self.actors {
-            actor.hook_missing(&self.evidence);
+        for detector in &mut self.detectors {
+            detector.hook_missing(&self.evidence);
         }
         Ok(())
     }

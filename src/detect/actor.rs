@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use libbpf_rs::Link;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 
-use super::DetectorState;
 use super::evidence::{Evidence, EvidenceKind};
 use super::hook::HookKind;
+use super::{Detector, DetectorState};
 use crate::skel::detect_actor::DetectActorSkelBuilder;
 
 /// A kernel function that runs for the thread which calls for it, and what that says.
@@ -147,8 +147,14 @@ impl ActorDetector {
         detector
     }
 
-    /// Hooks what was not there before: its module may have come meanwhile.
-    pub fn hook_missing(&mut self, evidence: &Evidence) {
+    fn hooks(&self) -> impl Iterator<Item = ActorHook> + use<> {
+        let kind = self.kind;
+        HOOKS.into_iter().filter(move |hook| hook.kind == kind)
+    }
+}
+
+impl Detector for ActorDetector {
+    fn hook_missing(&mut self, evidence: &Evidence) {
         self.failures.clear();
         for hook in self.hooks() {
             let is_hooked = |one: &Attached| one.function == hook.function;
@@ -162,15 +168,11 @@ impl ActorDetector {
         }
     }
 
-    /// Its name in logs and statistics.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
+    fn name(&self) -> &'static str {
         self.kind.detector_name()
     }
 
-    /// The hooks in use, or why there are none.
-    #[must_use]
-    pub fn state(&self) -> DetectorState {
+    fn state(&self) -> DetectorState {
         if !self.attached.is_empty() {
             let hooks = self.attached.iter();
             let hooks = hooks.map(|one| format!("{}/{}", one.how, one.function));
@@ -190,11 +192,6 @@ impl ActorDetector {
             self.failures.join("; ")
         };
         DetectorState::Unavailable { reason }
-    }
-
-    fn hooks(&self) -> impl Iterator<Item = ActorHook> + use<> {
-        let kind = self.kind;
-        HOOKS.into_iter().filter(move |hook| hook.kind == kind)
     }
 }
 

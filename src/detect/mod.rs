@@ -13,6 +13,9 @@ pub mod process;
 
 use std::fmt;
 
+use self::actor::ActorDetector;
+use self::evidence::{Evidence, EvidenceKind};
+
 /// Whether a detector works here, for the log, the monitor and `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DetectorState {
@@ -35,4 +38,25 @@ impl fmt::Display for DetectorState {
             Self::Unavailable { reason } => write!(f, "unavailable: {reason}"),
         }
     }
+}
+
+/// A detector that leaves what it sees in the shared evidence, and needs no more of the daemon than
+/// to be kept. Dropping it takes its hooks out of the kernel.
+pub trait Detector {
+    /// Its name in logs and statistics.
+    fn name(&self) -> &'static str;
+
+    /// The hooks in use, or why there are none.
+    fn state(&self) -> DetectorState;
+
+    /// Hooks what was not there before: its module may have come meanwhile.
+    fn hook_missing(&mut self, evidence: &Evidence);
+}
+
+/// Every such detector, with all hooks that this kernel has now.
+#[must_use]
+pub fn load_all(evidence: &Evidence) -> Vec<Box<dyn Detector>> {
+    let actors = EvidenceKind::OF_ACTORS.into_iter();
+    let actors = actors.map(|kind| Box::new(ActorDetector::load(evidence, kind)) as Box<_>);
+    actors.collect()
 }

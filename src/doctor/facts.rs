@@ -9,11 +9,10 @@ use libbpf_rs::btf::Btf;
 use libbpf_rs::btf::types::Struct;
 use scx_utils::compat;
 
-use crate::detect::DetectorState;
-use crate::detect::actor::ActorDetector;
-use crate::detect::evidence::{Evidence, EvidenceKind};
+use crate::detect::evidence::Evidence;
 use crate::detect::input::{InputDetector, InputOptions};
 use crate::detect::process::ProcessEvents;
+use crate::detect::{self, DetectorState};
 use crate::error::Error;
 use crate::events::CpuNode;
 use crate::privileges;
@@ -111,10 +110,8 @@ fn detectors() -> Vec<(&'static str, DetectorState)> {
             let input = InputDetector::load(&evidence, &[cpu], &InputOptions::default());
             let input = input.map_or_else(Into::into, |detector| detector.state());
             states.push(("input", input));
-            states.extend(EvidenceKind::OF_ACTORS.map(|kind| {
-                let detector = ActorDetector::load(&evidence, kind);
-                (detector.name(), detector.state())
-            }));
+            let others = detect::load_all(&evidence);
+            states.extend(others.iter().map(|one| (one.name(), one.state())));
         }
         Err(error) => {
             let reason = format!("{error:#}");

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use libbpf_rs::{MapCore, MapFlags};
 use rig::{Rig, inject};
-use scx_gamer::detect::DetectorState;
 use scx_gamer::detect::actor::ActorDetector;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
 use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::input::{InputDetector, InputOptions, RingLayout};
+use scx_gamer::detect::{Detector, DetectorState};
 use scx_gamer::events::{DeviceClass, EVENT_QUEUE_MAX, RING_CNT, assign_rings};
 
 const QUIET: Duration = Duration::from_millis(300);

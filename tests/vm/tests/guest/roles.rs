@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
-use scx_gamer::detect::DetectorState;
 use scx_gamer::detect::actor::ActorDetector;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind, HOLD_NS, Seen};
+use scx_gamer::detect::{Detector, DetectorState};
 
 use super::require_vm;
 use crate::support::daemon::Daemon;
