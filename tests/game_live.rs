@@ -33,7 +33,7 @@ fn sleeper() -> Command {
 fn see(child: &Running) -> ProcessSnapshot {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let seen = LiveProcesses
+        let seen = LiveProcesses::default()
             .snapshot(child.0.id())
             .expect("our own child is readable");
         if seen.marks.steam_app.is_some() && !seen.cmdline.is_empty() {
@@ -59,9 +59,11 @@ fn a_real_process_is_seen_with_its_marks_and_its_program() {
     assert!(seen.exe.is_some_and(|exe| exe.ends_with("/sleep")));
     assert_eq!(seen.cmdline, ["sleep", "100"]);
     assert_eq!((seen.ppid, seen.thread_cnt), (std::process::id(), 1));
-    let identity = LiveProcesses.identity(child.0.id()).expect("it is alive");
+    let identity = LiveProcesses::default()
+        .identity(child.0.id())
+        .expect("it is alive");
     assert_eq!(identity.start_ticks, seen.start_ticks);
-    assert!(LiveProcesses.pids().contains(&child.0.id()));
+    assert!(LiveProcesses::default().pids().contains(&child.0.id()));
 }
 
 #[test]
@@ -82,14 +84,17 @@ fn a_process_that_has_ended_is_gone_also_before_it_is_reaped() {
     let mut child = Command::new("true").spawn().expect("true starts");
     let pid = child.id();
     let deadline = Instant::now() + Duration::from_secs(20);
-    while LiveProcesses.identity(pid).is_some() {
+    while LiveProcesses::default().identity(pid).is_some() {
         assert!(Instant::now() < deadline, "a zombie counts as alive");
         std::thread::yield_now();
     }
-    assert!(LiveProcesses.snapshot(pid).is_err());
+    assert!(LiveProcesses::default().snapshot(pid).is_err());
     child.wait().expect("it is our child");
-    assert_eq!(LiveProcesses.snapshot(pid), Err(Unread::Gone));
-    assert_eq!(LiveProcesses.snapshot(u32::MAX), Err(Unread::Gone));
+    assert_eq!(LiveProcesses::default().snapshot(pid), Err(Unread::Gone));
+    assert_eq!(
+        LiveProcesses::default().snapshot(u32::MAX),
+        Err(Unread::Gone)
+    );
 }
 
 #[test]
@@ -106,7 +111,8 @@ fn looking_through_all_of_proc_finds_the_game_and_never_fails() {
     };
     let answer = Arc::new(AtomicU32::new(0));
     let start = Instant::now();
-    let mut finder = GameFinder::new(LiveProcesses, options, answer, start).expect("it is alive");
+    let mut finder =
+        GameFinder::new(LiveProcesses::default(), options, answer, start).expect("it is alive");
     while finder.next_deadline().is_some_and(|at| at <= start) {
         let _ = finder.on_deadline(start);
     }
@@ -126,7 +132,13 @@ fn a_process_that_is_not_there_and_a_thread_are_refused() {
             game_pid: Some(pid),
             ..GameOptions::default()
         };
-        GameFinder::new(LiveProcesses, options, Arc::default(), Instant::now()).err()
+        GameFinder::new(
+            LiveProcesses::default(),
+            options,
+            Arc::default(),
+            Instant::now(),
+        )
+        .err()
     };
     assert_eq!(
         start(u32::MAX),

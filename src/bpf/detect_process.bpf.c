@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The process detector: tells the daemon that a process has begun a new program or has
- * ended, so that it can find the game without polling /proc.
+ * ended, so that it can find the game without polling /proc; and which processes the game's
+ * family makes, so that one without a program of its own is known too.
  *
- * Out: one struct process_event for each exec and each end of a process. A ring without
- * room loses the event and counts it; the daemon then looks through /proc once, so nothing
- * stays unseen.
+ * Out: one struct process_event for each exec and each end of a process, and for each process
+ * that a process of the family forks. A ring without room loses the event and counts it; the
+ * daemon then looks through /proc once, so nothing stays unseen. What is kept by process id is
+ * forgotten here, at the process's end: the daemon may be late, and the id another's by then.
  *
  * Limits: only numbers leave the kernel here. What the process is, the daemon reads in /proc,
  * and most processes of a compile storm are gone before it looks.
@@ -13,11 +15,11 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
-#include "intf.h"
+#include "evidence.bpf.h"
 
 char _license[] SEC("license") = "GPL";
 
-/* The daemon sets the size; an event takes 16 bytes with its header. */
+/* The daemon sets the size; an event takes 32 bytes with its header. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
@@ -39,7 +41,7 @@ static __always_inline void count_drop(void)
 		__sync_fetch_and_add(dropped_cnt, 1);
 }
 
-static __always_inline void emit(u32 tgid, u32 kind)
+static __always_inline void emit(u32 tgid, u32 kind, u32 parent, u64 start_ns)
 {
 	struct process_event *event;
 
@@ -50,6 +52,9 @@ static __always_inline void emit(u32 tgid, u32 kind)
 	}
 	event->tgid = tgid;
 	event->kind = kind;
+	event->parent = parent;
+	event->pad = 0;
+	event->start_ns = start_ns;
 	bpf_ringbuf_submit(event, 0);
 }
 
@@ -57,7 +62,7 @@ static __always_inline void emit(u32 tgid, u32 kind)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task)
 {
-	emit(task->tgid, PROCESS_EXEC);
+	emit(task->tgid, PROCESS_EXEC, 0, 0);
 	return 0;
 }
 
@@ -70,7 +75,26 @@ int BPF_PROG(process_exec, struct task_struct *task)
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
-	if (task->signal->live.counter == 0)
-		emit(task->tgid, PROCESS_EXIT);
+	u32 tgid = task->tgid;
+
+	if (task->signal->live.counter != 0)
+		return 0;
+	bpf_map_delete_elem(&family, &tgid);
+	bpf_map_delete_elem(&process_evidence, &tgid);
+	emit(tgid, PROCESS_EXIT, 0, 0);
+	return 0;
+}
+
+/* Fires for every thread, too; the fork of a stranger costs a test. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct game_evidence *game;
+
+	if (child->tgid == parent->tgid)
+		return 0;
+	game = get_game();
+	if (game && is_family(game, parent->tgid))
+		emit(child->tgid, PROCESS_FORK, parent->tgid, child->start_boottime);
 	return 0;
 }

@@ -29,7 +29,10 @@ struct {
 	__type(value, struct task_evidence);
 } task_evidence SEC(".maps");
 
-/* By tgid. What is remembered of a process that has ended is forgotten in turn. */
+/*
+ * By tgid. What is remembered of a process is forgotten when it ends (detect_process.bpf.c), or
+ * without that detector in turn.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, PROCESS_EVIDENCE_MAX);
@@ -37,7 +40,10 @@ struct {
 	__type(value, struct process_evidence);
 } process_evidence SEC(".maps");
 
-/* The processes of the game's family, by tgid; written by the daemon. */
+/*
+ * The processes of the game's family, by tgid; written by the daemon. One that ends leaves at once
+ * (detect_process.bpf.c), so that the next process of this id does not inherit the place.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, FAMILY_MAX);

@@ -100,14 +100,18 @@ ASSERT_LAYOUT(struct input_counters, 64);
 enum process_event_kind {
 	PROCESS_EXEC = 0,
 	PROCESS_EXIT = 1,
+	PROCESS_FORK = 2, /* by the game's family only */
 };
 
-/* A process (not a thread) has begun a new program or has ended. */
+/* A process (not a thread) has begun a new program, has ended, or was made. */
 struct process_event {
 	u32 tgid;
-	u32 kind; /* enum process_event_kind */
+	u32 kind;     /* enum process_event_kind */
+	u32 parent;   /* PROCESS_FORK: the process that made it; else 0 */
+	u32 pad;
+	u64 start_ns; /* PROCESS_FORK: CLOCK_BOOTTIME, when it was made; else 0 */
 };
-ASSERT_LAYOUT(struct process_event, 8);
+ASSERT_LAYOUT(struct process_event, 24);
 
 /*
  * What the detectors share with the scheduler; outlives restarts of the scheduler. Written

@@ -45,7 +45,7 @@ impl Sensors {
     /// If the shared maps cannot be created, or if `--game-pid` names no process.
     pub(super) fn start(config: &Config, layout: &Layout) -> Result<Self> {
         let evidence = Evidence::create()?;
-        let processes = ProcessEvents::load().map_err(|unavailable| {
+        let processes = ProcessEvents::load(&evidence).map_err(|unavailable| {
             warn!("{unavailable}");
             unavailable.state()
         });
@@ -54,7 +54,8 @@ impl Sensors {
             game_pid: config.game_pid.map(std::num::NonZero::get),
             polling: processes.is_err(),
         };
-        let finder = GameFinder::new(LiveProcesses, options, Arc::clone(&answer), Instant::now())?;
+        let source = LiveProcesses::with(evidence.process_records()?);
+        let finder = GameFinder::new(source, options, Arc::clone(&answer), Instant::now())?;
         let sensors = Self {
             input: Input::start(&evidence, layout),
             detectors: detect::load_all(&evidence),
@@ -105,6 +106,11 @@ impl Sensors {
         let drained = processes.drain(|event| match event {
             ProcessEvent::Exec(pid) => finder.on_exec(pid, now),
             ProcessEvent::Exit(pid) => changed |= finder.on_exit(pid, now),
+            ProcessEvent::Fork {
+                parent,
+                child,
+                start_ticks,
+            } => finder.on_fork(parent, child, start_ticks),
         });
         match drained {
             Ok(0) => (),
@@ -116,7 +122,7 @@ impl Sensors {
                 self.processes = Err(DetectorState::Unavailable { reason });
             }
         }
-        if changed { self.game_changed() } else { Ok(()) }
+        self.follow_game(changed)
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -125,10 +131,8 @@ impl Sensors {
 
     pub(super) fn on_deadline(&mut self, now: Instant) -> Result<()> {
         let due = self.finder.next_deadline().is_some_and(|due| due <= now);
-        if due && self.finder.on_deadline(now) {
-            self.game_changed()?;
-        }
-        Ok(())
+        let changed = due && self.finder.on_deadline(now);
+        self.follow_game(changed)
     }
 
     /// Input events as the detector has counted them.
@@ -159,7 +163,20 @@ impl Sensors {
     }
 
     fn publish_game(&self) -> Result<()> {
-        self.evidence.set_game(self.answer.load(Ordering::Relaxed))
+        let game = self.answer.load(Ordering::Relaxed);
+        self.evidence.set_game(game, self.finder.family())
+    }
+
+    /// Publishes what has changed: another game, or only its family.
+    fn follow_game(&mut self, game_changed: bool) -> Result<()> {
+        let family_changed = self.finder.take_family_change();
+        if game_changed {
+            self.game_changed()
+        } else if family_changed {
+            self.publish_game()
+        } else {
+            Ok(())
+        }
     }
 
     fn game_changed(&mut self) -> Result<()> {

@@ -3,7 +3,8 @@
 //! They belong to the daemon and outlive restarts of the scheduler. Every other object takes them
 //! over by [`Evidence::lend`] between its open and its load.
 
-use std::mem::{MaybeUninit, size_of};
+use std::collections::BTreeSet;
+use std::mem::{MaybeUninit, offset_of, size_of};
 use std::os::fd::{AsFd, AsRawFd};
 
 use anyhow::{Context, Result, bail};
@@ -93,6 +94,40 @@ pub struct Seen {
     pub since_ns: u64,
 }
 
+/// What one process as a whole was seen doing, `CLOCK_MONOTONIC` in ns; 0: never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessRecord {
+    /// It flipped the pages of a display.
+    pub display_ns: u64,
+    /// Input that it read has reached the game's family.
+    pub relay_ns: u64,
+    /// It was handed input by the owner of a display.
+    pub focus_ns: u64,
+}
+
+/// Reads what is remembered about processes.
+#[derive(Debug)]
+pub struct ProcessRecords(MapHandle);
+
+impl ProcessRecords {
+    /// What is known of the process `tgid`; nothing if that cannot be read.
+    #[must_use]
+    pub fn of(&self, tgid: u32) -> ProcessRecord {
+        let value = self.0.lookup(&tgid.to_ne_bytes(), MapFlags::ANY);
+        let value = value.ok().flatten().unwrap_or_default();
+        let (words, _) = value.as_chunks();
+        let word = |offset: usize| {
+            let bytes = words.get(offset / size_of::<u64>());
+            bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+        };
+        ProcessRecord {
+            display_ns: word(offset_of!(intf::process_evidence, display_ns)),
+            relay_ns: word(offset_of!(intf::process_evidence, relay_ns)),
+            focus_ns: word(offset_of!(intf::process_evidence, focus_ns)),
+        }
+    }
+}
+
 /// Owner of the shared maps.
 pub struct Evidence {
     record: MapHandle,
@@ -180,16 +215,52 @@ impl Evidence {
         Ok(seen.filter(|seen| seen.last_ns != 0).collect())
     }
 
-    /// Publishes the game's process to the BPF side; 0 means that there is none.
+    /// A reader of what is remembered about processes.
     ///
     /// # Errors
-    /// If the map cannot be written.
-    pub fn set_game(&self, tgid: u32) -> Result<()> {
+    /// If libbpf cannot duplicate the descriptor.
+    pub fn process_records(&self) -> Result<ProcessRecords> {
+        let processes = MapHandle::try_from(&self.processes);
+        Ok(ProcessRecords(processes.context(
+            "cannot share the map of what is remembered about processes",
+        )?))
+    }
+
+    /// Publishes the game's process (0: there is none) and the others of its family to the BPF side.
+    ///
+    /// # Errors
+    /// If a map cannot be written.
+    pub fn set_game(&self, tgid: u32, family: impl IntoIterator<Item = u32>) -> Result<()> {
+        let new: BTreeSet<u32> = family.into_iter().collect();
+        // What the map holds is asked of the map: members that end leave it by themselves.
+        let old = self.family();
+        for gone in old.difference(&new) {
+            // An error means that it has just left.
+            let _ = self.family.delete(&gone.to_ne_bytes());
+        }
+        for added in new.difference(&old) {
+            let (key, value) = (added.to_ne_bytes(), 1u32.to_ne_bytes());
+            let put = self.family.update(&key, &value, MapFlags::ANY);
+            put.context("cannot publish the game's family to the scheduler")?;
+        }
         let mut value = [0; size_of::<intf::game_evidence>()];
-        value[..size_of::<u32>()].copy_from_slice(&tgid.to_ne_bytes());
+        let mut put = |offset: usize, word: u32| {
+            value[offset..offset + size_of::<u32>()].copy_from_slice(&word.to_ne_bytes());
+        };
+        put(offset_of!(intf::game_evidence, tgid), tgid);
+        let family_cnt = u32::try_from(new.len()).unwrap_or(u32::MAX);
+        put(offset_of!(intf::game_evidence, family_cnt), family_cnt);
         self.game
             .update(&0u32.to_ne_bytes(), &value, MapFlags::ANY)
             .context("cannot publish the game to the scheduler")
+    }
+
+    /// The processes of the game's family, without the game, as the BPF side knows them.
+    #[must_use]
+    pub fn family(&self) -> BTreeSet<u32> {
+        let keys = self.family.keys();
+        keys.filter_map(|key| key.first_chunk().copied().map(u32::from_ne_bytes))
+            .collect()
     }
 }
 

@@ -9,10 +9,12 @@
 //! A game is found about 100 ms after its exec. It stays the answer until it ends, or until another
 //! process has clearly led for some seconds, so that the answer does not flap.
 
+mod ancestry;
 mod answer;
 pub mod arrivals;
 pub mod candidates;
 pub mod classify;
+pub mod family;
 pub mod helpers;
 pub mod live;
 pub mod snapshot;
@@ -21,10 +23,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use ancestry::{has_gamescope_above, is_same};
 pub use answer::{GameCounters, GameError, GameInfo, GameOptions};
 use arrivals::Arrivals;
 use candidates::{Candidate, Candidates};
 use classify::Verdict;
+use family::Family;
 use snapshot::{ProcessSnapshot, ProcessSource, Unread};
 
 /// Between two looks through all of `/proc` where there are no process events.
@@ -33,8 +37,6 @@ pub const POLL_PERIOD: Duration = Duration::from_secs(2);
 const RESCAN_PERIOD_MIN: Duration = Duration::from_secs(1);
 /// Most processes looked at in one call, so that a storm does not hold up the event loop.
 const LOOKS_PER_CALL: usize = 128;
-/// How far up the tree a gamescope is looked for.
-const ANCESTORS_MAX: usize = 16;
 /// Confidence of a game the user has named.
 const CONFIDENCE_NAMED: u8 = 100;
 
@@ -49,6 +51,7 @@ pub struct GameFinder<S> {
     sweep: Vec<u32>,
     candidates: Candidates,
     current: Option<GameInfo>,
+    family: Family,
     rescan_at: Option<Instant>,
     rescanned: Option<Instant>,
     counters: GameCounters,
@@ -86,11 +89,12 @@ impl<S: ProcessSource> GameFinder<S> {
             sweep: Vec::new(),
             candidates: Candidates::default(),
             current: None,
+            family: Family::default(),
             rescan_at: Some(now),
             rescanned: None,
             counters: GameCounters::default(),
         };
-        finder.publish(None);
+        finder.publish(None, now);
         let _ = finder.choose(now);
         Ok(finder)
     }
@@ -104,13 +108,26 @@ impl<S: ProcessSource> GameFinder<S> {
     pub fn counters(&self) -> GameCounters {
         GameCounters {
             evicted_cnt: self.candidates.evicted_cnt(),
+            family_refused_cnt: self.family.refused_cnt(),
             ..self.counters
         }
     }
 
-    /// Number of processes held in memory: waiting for a first look, and candidates.
+    /// The other processes of the game's family.
+    pub fn family(&self) -> impl ExactSizeIterator<Item = u32> {
+        self.family.members()
+    }
+
+    /// Whether the family has changed since the last call.
+    #[must_use]
+    pub fn take_family_change(&mut self) -> bool {
+        self.family.take_change()
+    }
+
+    /// Number of processes held in memory: waiting for a first look, candidates, family.
     pub fn tracked_cnt(&self) -> usize {
-        self.arrivals.held_cnt() + self.sweep.len() + self.candidates.held_cnt()
+        let arrivals = self.arrivals.held_cnt() + self.sweep.len();
+        arrivals + self.candidates.held_cnt() + self.family.members().len()
     }
 
     /// A process has begun a new program. It is looked at a moment later.
@@ -120,10 +137,16 @@ impl<S: ProcessSource> GameFinder<S> {
         }
     }
 
+    /// A process of the family has made another, which began at `start_ticks`.
+    pub fn on_fork(&mut self, parent: u32, child: u32, start_ticks: u64) {
+        self.family.fork(parent, child, start_ticks);
+    }
+
     /// A process has ended. Returns whether the answer has changed.
     #[must_use]
     pub fn on_exit(&mut self, pid: u32, now: Instant) -> bool {
         self.arrivals.remove(pid);
+        self.family.remove(pid);
         let was_named = self.named.take_if(|named| named.pid == pid).is_some();
         if self.candidates.remove(pid) || was_named {
             self.candidates.plan_contest(now);
@@ -222,13 +245,18 @@ impl<S: ProcessSource> GameFinder<S> {
                 self.candidates.remove(pid);
             }
         }
+        self.family
+            .retain(|pid, start_ticks| is_same(source, pid, start_ticks));
         self.sweep = self.source.pids();
     }
 
     fn look_at(&mut self, pid: u32, now: Instant) {
         self.counters.look_cnt += 1;
         match self.source.snapshot(pid) {
-            Ok(process) => self.judge(&process, now),
+            Ok(process) => {
+                self.judge(&process, now);
+                self.family.consider(&process, &self.source);
+            }
             // A leader that has left its threads behind has nothing to read any more, and lives.
             Err(Unread::Gone) if self.is_candidate_alive(pid) => {
                 self.candidates.skip_look(pid, now);
@@ -279,7 +307,9 @@ impl<S: ProcessSource> GameFinder<S> {
                 since: now,
             })
         } else if let Some(pid) = self.present_pid() {
-            let challenger = self.candidates.challenger(pid, now).map(|other| other.pid);
+            let focus_ns = |pid| self.source.focus_ns(pid);
+            let challenger = self.candidates.challenger(pid, now, focus_ns);
+            let challenger = challenger.map(|other| other.pid);
             let pid = challenger.unwrap_or(pid);
             self.candidates
                 .get(pid)
@@ -287,7 +317,7 @@ impl<S: ProcessSource> GameFinder<S> {
         } else {
             self.best_alive().map(|candidate| describe(candidate, now))
         };
-        self.publish(next);
+        self.publish(next, now);
         let after = self
             .current
             .as_ref()
@@ -309,7 +339,7 @@ impl<S: ProcessSource> GameFinder<S> {
     }
 
     fn best_alive(&mut self) -> Option<&Candidate> {
-        while let Some(best) = self.candidates.best() {
+        while let Some(best) = self.candidates.best(|pid| self.source.focus_ns(pid)) {
             let (pid, start_ticks) = (best.pid, best.start_ticks);
             if is_same(&self.source, pid, start_ticks) {
                 return self.candidates.get(pid);
@@ -319,16 +349,26 @@ impl<S: ProcessSource> GameFinder<S> {
         None
     }
 
-    fn publish(&mut self, mut next: Option<GameInfo>) {
-        if let (Some(next), Some(current)) = (&mut next, &self.current)
-            && (next.pid, next.start_ticks) == (current.pid, current.start_ticks)
-        {
+    fn publish(&mut self, mut next: Option<GameInfo>, now: Instant) {
+        let identity = |game: &GameInfo| (game.pid, game.start_ticks);
+        if next.as_ref().map(identity) != self.current.as_ref().map(identity) {
+            self.begin_family(next.as_ref().map(|game| game.pid), now);
+        } else if let (Some(next), Some(current)) = (&mut next, &self.current) {
             next.since = current.since;
         }
         // Readers need the number only; nothing else is published by it.
         self.answer
             .store(next.as_ref().map_or(0, |game| game.pid), Ordering::Relaxed);
         self.current = next;
+    }
+
+    /// Some of the family may be there already: a look through `/proc` finds them.
+    fn begin_family(&mut self, game: Option<u32>, now: Instant) {
+        let snapshot = game.and_then(|pid| self.source.snapshot(pid).ok());
+        self.family.begin(game, snapshot.as_ref());
+        if game.is_some() {
+            self.on_events_lost(now);
+        }
     }
 }
 
@@ -348,29 +388,6 @@ fn find_named(source: &impl ProcessSource, pid: u32) -> Result<Named, GameError>
         name,
         start_ticks: identity.start_ticks,
     })
-}
-
-fn is_same(source: &impl ProcessSource, pid: u32, start_ticks: u64) -> bool {
-    source
-        .identity(pid)
-        .is_some_and(|identity| identity.start_ticks == start_ticks)
-}
-
-fn has_gamescope_above(source: &impl ProcessSource, parent: u32) -> bool {
-    let mut pid = parent;
-    for _ in 0..ANCESTORS_MAX {
-        let Ok(process) = source.snapshot(pid) else {
-            return false;
-        };
-        if classify::is_gamescope(&process) {
-            return true;
-        }
-        if classify::is_steam_client(&process) {
-            return false;
-        }
-        pid = process.ppid;
-    }
-    false
 }
 
 fn describe(candidate: &Candidate, now: Instant) -> GameInfo {

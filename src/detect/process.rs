@@ -2,7 +2,7 @@
 //!
 //! An optional source: without it the game is looked for by reading `/proc` from time to time.
 
-use std::mem::{MaybeUninit, size_of};
+use std::mem::{MaybeUninit, offset_of};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -12,14 +12,17 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, RingBuffer, RingBufferBuilder};
 
 use crate::detect::DetectorState;
+use crate::detect::evidence::Evidence;
 use crate::intf;
 use crate::skel::process::ProcessSkelBuilder;
 
 /// The hooks in use, as they are called in messages.
-const HOOK: &str = "tp_btf/sched_process_exec and tp_btf/sched_process_exit";
+const HOOK: &str = "tp_btf/sched_process_exec, _exit and _fork";
 
 /// 4,096 events: two seconds of 1,000 execs a second that nobody reads.
-const RING_BYTES: u32 = 64 * 1024;
+const RING_BYTES: u32 = 128 * 1024;
+/// `/proc` tells when a process began in units of this (`USER_HZ` is 100 on all machines).
+const TICK_NS: u64 = 10_000_000;
 
 /// What happened to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,16 +31,32 @@ pub enum ProcessEvent {
     Exec(u32),
     /// The process with this id has ended: none of its threads runs any more.
     Exit(u32),
+    /// The game's family has grown.
+    Fork {
+        /// The process of the family that made another.
+        parent: u32,
+        /// The new one.
+        child: u32,
+        /// When it began, in ticks since boot.
+        start_ticks: u64,
+    },
 }
 
 impl ProcessEvent {
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let (tgid, rest) = bytes.split_first_chunk::<{ size_of::<u32>() }>()?;
-        let (kind, _) = rest.split_first_chunk::<{ size_of::<u32>() }>()?;
-        let tgid = u32::from_ne_bytes(*tgid);
-        match u32::from_ne_bytes(*kind) {
+        let word = |offset: usize| Some(u32::from_ne_bytes(*bytes.get(offset..)?.first_chunk()?));
+        let tgid = word(offset_of!(intf::process_event, tgid))?;
+        match word(offset_of!(intf::process_event, kind))? {
             intf::PROCESS_EXEC => Some(Self::Exec(tgid)),
             intf::PROCESS_EXIT => Some(Self::Exit(tgid)),
+            intf::PROCESS_FORK => {
+                let start = bytes.get(offset_of!(intf::process_event, start_ns)..)?;
+                Some(Self::Fork {
+                    parent: word(offset_of!(intf::process_event, parent))?,
+                    child: tgid,
+                    start_ticks: u64::from_ne_bytes(*start.first_chunk()?) / TICK_NS,
+                })
+            }
             _ => None,
         }
     }
@@ -69,31 +88,32 @@ pub struct ProcessEvents {
     arrived: Arc<SegQueue<ProcessEvent>>,
     drops: MapHandle,
     dropped_cnt: u64,
-    _links: [Link; 2],
+    _links: [Link; 3],
 }
 
 impl ProcessEvents {
-    /// Loads the BPF object and attaches both hooks.
+    /// Loads the BPF object and attaches its hooks.
     ///
     /// # Errors
     /// If this kernel or these rights do not allow it; the daemon goes on without.
-    pub fn load() -> Result<Self, Unavailable> {
-        Self::load_with_ring(RING_BYTES)
+    pub fn load(evidence: &Evidence) -> Result<Self, Unavailable> {
+        Self::load_with_ring(evidence, RING_BYTES)
     }
 
-    /// [`Self::load`] with room for `ring_bytes` / 16 events: a power of two, at least a page.
+    /// [`Self::load`] with room for `ring_bytes` / 32 events: a power of two, at least a page.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn load_with_ring(ring_bytes: u32) -> Result<Self, Unavailable> {
-        Self::attach(ring_bytes).map_err(|reason| Unavailable { reason })
+    pub fn load_with_ring(evidence: &Evidence, ring_bytes: u32) -> Result<Self, Unavailable> {
+        Self::attach(evidence, ring_bytes).map_err(|reason| Unavailable { reason })
     }
 
-    fn attach(ring_bytes: u32) -> Result<Self> {
+    fn attach(evidence: &Evidence, ring_bytes: u32) -> Result<Self> {
         let mut storage = MaybeUninit::uninit();
         let mut skel = ProcessSkelBuilder::default()
             .open(&mut storage)
             .context("cannot open the process detector")?;
+        evidence.lend(skel.open_object_mut())?;
         skel.maps
             .process_events
             .set_max_entries(ring_bytes)
@@ -124,6 +144,10 @@ impl ProcessEvents {
                 .process_exit
                 .attach()
                 .context("cannot attach to sched_process_exit")?,
+            skel.progs
+                .process_fork
+                .attach()
+                .context("cannot attach to sched_process_fork")?,
         ];
         Ok(Self {
             ring,
@@ -189,7 +213,8 @@ mod tests {
     use super::*;
 
     fn record(tgid: u32, kind: u32) -> Vec<u8> {
-        [tgid.to_ne_bytes(), kind.to_ne_bytes()].concat()
+        let words = [tgid, kind, 5, 0].map(u32::to_ne_bytes).concat();
+        [words, 30_000_001u64.to_ne_bytes().to_vec()].concat()
     }
 
     #[test]
@@ -202,7 +227,16 @@ mod tests {
             ProcessEvent::parse(&record(7, 1)),
             Some(ProcessEvent::Exit(7))
         );
+        assert_eq!(
+            ProcessEvent::parse(&record(7, 2)),
+            Some(ProcessEvent::Fork {
+                parent: 5,
+                child: 7,
+                start_ticks: 3
+            })
+        );
         assert_eq!(ProcessEvent::parse(&record(7, 9)), None);
+        assert_eq!(ProcessEvent::parse(&record(7, 2)[..20]), None);
         assert_eq!(ProcessEvent::parse(&[1, 2, 3]), None);
     }
 

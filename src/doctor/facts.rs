@@ -101,11 +101,12 @@ fn missing_capabilities() -> Vec<String> {
 
 /// Loads each detector for a moment: what the kernel says then is true.
 fn detectors() -> Vec<(&'static str, DetectorState)> {
-    let processes = ProcessEvents::load();
-    let processes = processes.map_or_else(|missing| missing.state(), |events| events.state());
-    let mut states = vec![("process", processes)];
+    let mut states = Vec::new();
     match Evidence::create() {
         Ok(evidence) => {
+            let processes = ProcessEvents::load(&evidence);
+            let processes = processes.map_or_else(|missing| missing.state(), |one| one.state());
+            states.push(("process", processes));
             let cpu = CpuNode { cpu: 0, node: 0 };
             let input = InputDetector::load(&evidence, &[cpu], &InputOptions::default());
             let input = input.map_or_else(Into::into, |detector| detector.state());

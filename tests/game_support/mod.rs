@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +17,7 @@ pub(crate) fn process(pid: u32, exe: &str, cmdline: &str, environ: &str) -> Proc
     ProcessSnapshot {
         pid,
         ppid: 1,
+        uid: 1000,
         comm: "thread".to_owned(),
         exe: (!exe.is_empty()).then(|| exe.to_owned()),
         cmdline: cmdline.split(' ').map(str::to_owned).collect(),
@@ -38,7 +39,9 @@ pub(crate) fn steam_game(pid: u32, rss_mib: u64) -> ProcessSnapshot {
 #[derive(Clone, Default)]
 pub(crate) struct Scripted {
     processes: Rc<RefCell<BTreeMap<u32, Result<ProcessSnapshot, Unread>>>>,
+    refused: Rc<RefCell<BTreeSet<u32>>>,
     look_cnt: Rc<RefCell<u32>>,
+    focus_ns: Rc<RefCell<BTreeMap<u32, u64>>>,
 }
 
 impl Scripted {
@@ -46,10 +49,11 @@ impl Scripted {
         self.processes.borrow_mut().insert(process.pid, Ok(process));
     }
 
+    /// The process cannot be read any more; who it is can still be seen, if it is known.
     pub(crate) fn refuse(&self, pid: u32) {
-        self.processes
-            .borrow_mut()
-            .insert(pid, Err(Unread::Refused));
+        let mut processes = self.processes.borrow_mut();
+        processes.entry(pid).or_insert(Err(Unread::Refused));
+        self.refused.borrow_mut().insert(pid);
     }
 
     /// The entry is listed, and gone when it is read.
@@ -59,6 +63,11 @@ impl Scripted {
 
     pub(crate) fn end(&self, pid: u32) {
         self.processes.borrow_mut().remove(&pid);
+    }
+
+    /// A display's owner hands input to the process.
+    pub(crate) fn focus(&self, pid: u32, time_ns: u64) {
+        self.focus_ns.borrow_mut().insert(pid, time_ns);
     }
 
     pub(crate) fn look_cnt(&self) -> u32 {
@@ -76,6 +85,7 @@ impl ProcessSource for Scripted {
         let process = processes.get(&pid)?.as_ref().ok()?;
         Some(Identity {
             tgid: pid,
+            ppid: process.ppid,
             comm: process.comm.clone(),
             start_ticks: process.start_ticks,
         })
@@ -83,11 +93,18 @@ impl ProcessSource for Scripted {
 
     fn snapshot(&self, pid: u32) -> Result<ProcessSnapshot, Unread> {
         *self.look_cnt.borrow_mut() += 1;
+        if self.refused.borrow().contains(&pid) {
+            return Err(Unread::Refused);
+        }
         self.processes
             .borrow()
             .get(&pid)
             .cloned()
             .unwrap_or(Err(Unread::Gone))
+    }
+
+    fn focus_ns(&self, pid: u32) -> u64 {
+        self.focus_ns.borrow().get(&pid).copied().unwrap_or(0)
     }
 }
 
@@ -126,6 +143,10 @@ impl Machine {
         let pid = process.pid;
         self.source.put(process);
         self.finder.on_exec(pid, self.now);
+    }
+
+    pub(crate) fn family(&self) -> Vec<u32> {
+        self.finder.family().collect()
     }
 
     pub(crate) fn exit(&mut self, pid: u32) {

@@ -62,4 +62,6 @@ pub struct GameCounters {
     pub rescan_cnt: u64,
     /// Candidates dropped because there were too many.
     pub evicted_cnt: u64,
+    /// Processes of the family for which there was no room.
+    pub family_refused_cnt: u64,
 }

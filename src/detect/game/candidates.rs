@@ -195,23 +195,32 @@ impl Candidates {
         }
     }
 
-    /// The likeliest candidate.
-    pub fn best(&self) -> Option<&Candidate> {
-        self.by_pid
-            .values()
-            .filter(|c| c.claim.is_some())
-            .max_by_key(|c| rank(c))
+    /// The likeliest candidate. `focus_ns` tells when a process last had the focus, 0 for never:
+    /// among equally likely ones the newest is preferred.
+    pub fn best(&self, focus_ns: impl Fn(u32) -> u64) -> Option<&Candidate> {
+        let claimants = || self.by_pid.values().filter(|c| c.claim.is_some());
+        let top = claimants().map(Candidate::confidence).max()?;
+        claimants()
+            .filter(|c| c.is_as_likely_as(top))
+            .max_by_key(|c| (focus_ns(c.pid), rank(c)))
     }
 
-    /// The candidate that has led over `game` clearly and for long enough.
-    pub fn challenger(&mut self, game: u32, now: Instant) -> Option<&Candidate> {
-        let bar = self
-            .by_pid
-            .get(&game)?
-            .confidence()
-            .saturating_add(LEAD_POINTS);
+    /// The candidate that has led over `game` clearly and for long enough: by its confidence or, if
+    /// equally likely, by a newer focus.
+    pub fn challenger(
+        &mut self,
+        game: u32,
+        now: Instant,
+        focus_ns: impl Fn(u32) -> u64,
+    ) -> Option<&Candidate> {
+        let present = self.by_pid.get(&game)?.confidence();
+        let bar = present.saturating_add(LEAD_POINTS);
         for candidate in self.by_pid.values_mut() {
-            let leads = candidate.pid != game && candidate.confidence() >= bar;
+            let leads = candidate.pid != game
+                && candidate.claim.is_some()
+                && (candidate.confidence() >= bar
+                    || (candidate.is_as_likely_as(present)
+                        && focus_ns(candidate.pid) > focus_ns(game)));
             candidate.lead_since = if leads {
                 candidate.lead_since.or(Some(now))
             } else {
@@ -231,6 +240,11 @@ impl Candidates {
 }
 
 impl Candidate {
+    /// Not clearly less likely than one of this confidence.
+    fn is_as_likely_as(&self, confidence: u8) -> bool {
+        self.confidence().saturating_add(LEAD_POINTS) > confidence
+    }
+
     fn plan_next_look(&mut self, now: Instant) {
         self.next_look = YOUNG_LOOKS.get(self.look_cnt).map(|after| now + *after);
         self.look_cnt += 1;

@@ -4,7 +4,7 @@
 //! everything around the game, so the known helpers are ruled out by name, and what is left is
 //! ordered by weight (threads, memory, CPU time): in a game's tree the game is the heaviest.
 
-use super::helpers::{is_helper, is_wine_loader};
+use super::helpers::{is_helper, is_wine_loader, is_wine_server};
 use super::snapshot::ProcessSnapshot;
 
 /// Evidence from which on a process may be the game, 0..=[`EVIDENCE_MAX`].
@@ -52,6 +52,36 @@ pub struct Claim {
     pub evidence_points: u8,
     /// The evidence in a few words.
     pub evidence: String,
+}
+
+/// What a process can be to a game.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kin {
+    /// A launcher or a known helper: never part of the game's family.
+    Helper,
+    /// A Windows program, or the server that all of a Wine prefix work with.
+    Wine,
+    /// Anything else.
+    Other,
+}
+
+/// What `process` can be to a game.
+pub fn kin(process: &ProcessSnapshot) -> Kin {
+    let program = process.exe.as_deref().map(base_name).unwrap_or_default();
+    if is_wine_server(&program.to_lowercase()) {
+        return Kin::Wine;
+    }
+    let windows_program = windows_program(process, &program);
+    if is_known_helper(process, &program, windows_program.as_deref()) {
+        return Kin::Helper;
+    }
+    if windows_program.is_some() {
+        Kin::Wine
+    } else if is_wine_loader(&program.to_lowercase()) && is_wine_tool(process) {
+        Kin::Helper
+    } else {
+        Kin::Other
+    }
 }
 
 /// Judges a process. `under_gamescope`: it descends from a gamescope.

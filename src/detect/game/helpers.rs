@@ -224,6 +224,11 @@ pub fn is_wine_loader(name: &str) -> bool {
     WINE_LOADERS.contains(&name)
 }
 
+/// Whether a program file of this name is the server of a Wine prefix. `name` in lower case.
+pub fn is_wine_server(name: &str) -> bool {
+    matches("wineserver*", name)
+}
+
 /// A `*` stands for any text, also none.
 fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, pattern)) = pattern.split_once('*') else {

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use procfs::process::{Process, Stat};
 use procfs::{ProcError, WithCurrentSystemInfo};
 
+use crate::detect::evidence::ProcessRecords;
+
 use super::snapshot::{Identity, Marks, ProcessSnapshot, ProcessSource, Unread};
 
 /// Longest environment that is read. What lies behind it is not seen.
@@ -14,8 +16,20 @@ const CMDLINE_BYTES_MAX: u64 = 16 * 1024;
 const MIB: u64 = 1024 * 1024;
 
 /// The processes of this machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LiveProcesses;
+#[derive(Debug, Default)]
+pub struct LiveProcesses {
+    records: Option<ProcessRecords>,
+}
+
+impl LiveProcesses {
+    /// With what the detectors remember about processes, which tells who has the focus.
+    #[must_use]
+    pub fn with(records: ProcessRecords) -> Self {
+        Self {
+            records: Some(records),
+        }
+    }
+}
 
 impl ProcessSource for LiveProcesses {
     fn pids(&self) -> Vec<u32> {
@@ -33,6 +47,7 @@ impl ProcessSource for LiveProcesses {
         let tgid = u32::try_from(process.status().ok()?.tgid).ok()?;
         Some(Identity {
             tgid,
+            ppid: u32::try_from(stat.ppid).unwrap_or(0),
             comm: stat.comm,
             start_ticks: stat.starttime,
         })
@@ -46,6 +61,7 @@ impl ProcessSource for LiveProcesses {
             .exe()
             .ok()
             .map(|path| path.to_string_lossy().into_owned());
+        let uid = process.uid().map_err(|error| why_unread(&error))?;
         let stat = process.stat().map_err(|error| why_unread(&error))?;
         if !is_alive(&stat) {
             return Err(Unread::Gone);
@@ -55,6 +71,7 @@ impl ProcessSource for LiveProcesses {
         Ok(ProcessSnapshot {
             pid,
             ppid: u32::try_from(stat.ppid).unwrap_or(0),
+            uid,
             exe,
             cmdline: cmdline
                 .split(|&byte| byte == 0)
@@ -68,6 +85,11 @@ impl ProcessSource for LiveProcesses {
             cpu_ms: cpu_ticks.saturating_mul(1000) / ticks_per_second,
             comm: stat.comm,
         })
+    }
+
+    fn focus_ns(&self, pid: u32) -> u64 {
+        let record = self.records.as_ref().map(|records| records.of(pid));
+        record.map_or(0, |record| record.focus_ns)
     }
 }
 

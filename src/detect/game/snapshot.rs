@@ -13,11 +13,16 @@ pub struct Marks {
     pub heroic: bool,
     /// `GAMESCOPE_WAYLAND_DISPLAY`.
     pub gamescope: bool,
+    /// The Wine prefix that a Windows program would run in, without a slash at its end:
+    /// `WINEPREFIX`, else the one that Proton or Wine itself would choose.
+    pub wine_prefix: Option<String>,
 }
 
 /// Ids of Steam itself, which is not a game.
 const STEAM_OWN_IDS: [&str; 2] = ["7", "769"];
 const STEAM_ID_DIGITS_MAX: usize = 20;
+/// Longest path that the kernel takes (`PATH_MAX`).
+const PATH_BYTES_MAX: usize = 4096;
 
 impl Marks {
     /// Finds the marks in the bytes of `/proc/PID/environ`. Any bytes are allowed: the
@@ -25,6 +30,7 @@ impl Marks {
     pub fn from_environ(environ: &[u8]) -> Self {
         let mut marks = Self::default();
         let mut steam_game_id = None;
+        let (mut wine, mut proton, mut home) = (None, None, None);
         for entry in environ.split(|&byte| byte == 0) {
             let Some(equals) = entry.iter().position(|&byte| byte == b'=') else {
                 continue;
@@ -36,13 +42,28 @@ impl Marks {
                 b"LUTRIS_GAME_UUID" => marks.lutris = !value.is_empty(),
                 b"HEROIC_APP_NAME" => marks.heroic = !value.is_empty(),
                 b"GAMESCOPE_WAYLAND_DISPLAY" => marks.gamescope = !value.is_empty(),
-                _ if key.starts_with(b"STEAM_COMPAT_") => marks.steam_compat |= !value.is_empty(),
+                b"WINEPREFIX" => wine = prefix(value, ""),
+                b"HOME" => home = prefix(value, "/.wine"),
+                _ if key.starts_with(b"STEAM_COMPAT_") => {
+                    marks.steam_compat |= !value.is_empty();
+                    if key == b"STEAM_COMPAT_DATA_PATH" {
+                        proton = prefix(value, "/pfx");
+                    }
+                }
                 _ => {}
             }
         }
         marks.steam_app = marks.steam_app.or(steam_game_id);
+        marks.wine_prefix = wine.or(proton).or(home);
         marks
     }
+}
+
+/// `value` with `below` behind it; nothing if that names no directory.
+fn prefix(value: &[u8], below: &str) -> Option<String> {
+    let path = str::from_utf8(value).ok()?.trim_end_matches('/');
+    let plausible = path.starts_with('/') && path.len() <= PATH_BYTES_MAX;
+    plausible.then(|| path.to_owned() + below)
 }
 
 fn parse_steam_id(value: &[u8]) -> Option<String> {
@@ -61,6 +82,8 @@ pub struct ProcessSnapshot {
     pub pid: u32,
     /// Its parent's process id.
     pub ppid: u32,
+    /// Its user.
+    pub uid: u32,
     /// The main thread's name. For display only: anyone can choose it.
     pub comm: String,
     /// Path of the program file; `None` where the kernel does not tell.
@@ -84,6 +107,8 @@ pub struct ProcessSnapshot {
 pub struct Identity {
     /// The process it belongs to; differs from the id asked for if that is a thread's.
     pub tgid: u32,
+    /// Its parent's process id.
+    pub ppid: u32,
     /// The main thread's name.
     pub comm: String,
     /// As in [`ProcessSnapshot::start_ticks`].
@@ -112,4 +137,7 @@ pub trait ProcessSource {
     /// # Errors
     /// [`Unread`] tells why there is nothing to see.
     fn snapshot(&self, pid: u32) -> Result<ProcessSnapshot, Unread>;
+
+    /// When `pid` last had the focus, `CLOCK_MONOTONIC` in ns; 0: never, or nobody can tell.
+    fn focus_ns(&self, pid: u32) -> u64;
 }

@@ -53,7 +53,7 @@ fn every_program_passes_the_verifier() {
             });
         }
     }
-    report_new("process", || ProcessEvents::load().unwrap());
+    report_new("process", || ProcessEvents::load(&evidence).unwrap());
     report_new("actor", || {
         ActorDetector::load(&evidence, EvidenceKind::Input)
     });
