@@ -1,12 +1,13 @@
 //! The daemon: one event loop around the scheduler.
 //!
-//! It waits, in one epoll set, for input events, process events, statistics clients, signals and
-//! the scheduler's end. Detectors and shared maps live as long as the daemon; the scheduler is
+//! It waits, in one epoll set, for input events, process events, new modules, statistics clients,
+//! signals and the scheduler's end. Detectors and shared maps live as long as the daemon; the scheduler is
 //! attached anew when the kernel asks for it, as after a CPU came or went.
 
 mod sensors;
 mod statistics;
 mod stop;
+mod uevents;
 
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
@@ -42,6 +43,7 @@ enum Source {
     Input,
     Processes,
     Clients,
+    Uevents,
 }
 
 /// Runs the scheduler until it is told to stop.
@@ -147,6 +149,9 @@ fn wait(
     if let Some(fd) = statistics.client_fd() {
         add(fd, Source::Clients)?;
     }
+    if let Some(fd) = sensors.uevent_fd() {
+        add(fd, Source::Uevents)?;
+    }
 
     let mut events = [EpollEvent::empty(); 8];
     loop {
@@ -170,6 +175,9 @@ fn wait(
         }
         if is_ready(Source::Processes) {
             sensors.drain_processes()?;
+        }
+        if is_ready(Source::Uevents) {
+            sensors.drain_uevents();
         }
         sensors.on_deadline(Instant::now())?;
         if let Err(error) = statistics.serve(attached, layout, sensors) {

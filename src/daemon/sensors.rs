@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use log::{info, warn};
 
+use super::uevents::Uevents;
 use crate::config::Config;
 use crate::detect::evidence::Evidence;
 use crate::detect::game::live::LiveProcesses;
@@ -26,6 +27,8 @@ pub(super) struct Sensors {
     input: Result<Input, DetectorState>,
     detectors: Vec<Box<dyn Detector>>,
     processes: Result<ProcessEvents, DetectorState>,
+    /// Tells of modules that come later; without it, they are looked for when a game is found.
+    uevents: Option<Uevents>,
     finder: GameFinder<LiveProcesses>,
     /// The game's process id as the finder publishes it; 0 for none.
     answer: Arc<AtomicU32>,
@@ -56,7 +59,12 @@ impl Sensors {
         };
         let source = LiveProcesses::with(evidence.process_records()?);
         let finder = GameFinder::new(source, options, Arc::clone(&answer), Instant::now())?;
+        // Before the detectors look what is there: what comes meanwhile is told.
+        let uevents = Uevents::listen()
+            .inspect_err(|error| warn!("modules that come later are found late: {error:#}"))
+            .ok();
         let sensors = Self {
+            uevents,
             input: Input::start(&evidence, layout),
             detectors: detect::load_all(&evidence),
             evidence,
@@ -78,6 +86,34 @@ impl Sensors {
 
     pub(super) fn process_fd(&self) -> Option<BorrowedFd<'_>> {
         self.processes.as_ref().ok().map(ProcessEvents::epoll_fd)
+    }
+
+    pub(super) fn uevent_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.uevents.as_ref().map(Uevents::fd)
+    }
+
+    /// Hooks what has come with a module or a device.
+    pub(super) fn drain_uevents(&mut self) {
+        let Some(uevents) = &self.uevents else { return };
+        match uevents.drain() {
+            Ok(true) => self.hook_missing(),
+            Ok(false) => (),
+            Err(error) => {
+                warn!("modules that come later are found late: {error:#}");
+                self.uevents = None;
+            }
+        }
+    }
+
+    fn hook_missing(&mut self) {
+        for detector in &mut self.detectors {
+            let before = detector.state();
+            detector.hook_missing(&self.evidence);
+            let after = detector.state();
+            if after != before {
+                info!("detector {}: {after}", detector.name());
+            }
+        }
     }
 
     /// Takes what input events wait. A detector that cannot be read any more is taken down, with its
@@ -188,9 +224,8 @@ impl Sensors {
             None => info!("the game has ended"),
         }
         self.publish_game()?;
-        // A module that was missing at the start may have been loaded for the game.
-        for detector in &mut self.detectors {
-            detector.hook_missing(&self.evidence);
+        if self.uevents.is_none() {
+            self.hook_missing();
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod environment;
 mod life;
 mod load;
 pub(crate) mod malformed_btf;
+mod modules;
 pub(crate) mod outside;
 mod roles;
 mod signals;
