@@ -190,6 +190,17 @@ pub struct Cli {
     )]
     pub monitor: Option<Duration>,
 
+    /// Tell what the scx_gamer that is already running knows about this process: each thread's
+    /// roles, and on what evidence; loads nothing
+    #[arg(
+        long,
+        value_name = "PID",
+        value_parser = value_parser!(u32).range(1..=PID_MAX),
+        exclusive = true,
+        help_heading = "Statistics"
+    )]
+    pub explain: Option<u32>,
+
     /// Describe every statistic and exit
     #[arg(long, exclusive = true, help_heading = "Statistics")]
     pub help_stats: bool,

@@ -22,6 +22,7 @@ pub mod logging;
 pub mod monitor;
 pub mod policy;
 pub mod privileges;
+pub mod real_time;
 pub mod scheduler;
 pub mod skel;
 pub mod stats;
@@ -33,6 +34,7 @@ pub mod topology;
 /// # Errors
 /// Those of what was asked for; [`error::ExitCode::of`] tells the exit code.
 pub fn run(cli: &Cli) -> Result<ExitCode> {
+    let socket = Path::new(stats::SOCKET_PATH);
     match &cli.command {
         Some(Command::Bench { args }) => bench::become_it(args)?,
         Some(Command::Doctor { json }) => {
@@ -40,14 +42,14 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             return doctor::run(*json, &mut stdout().lock());
         }
         None if cli.help_stats => stats::write_help(&mut stdout().lock())?,
-        None => match cli.monitor {
-            Some(interval) => monitor::run(
-                Path::new(stats::SOCKET_PATH),
-                interval,
-                &stop_channel()?,
-                &mut stdout().lock(),
-            )?,
-            None => daemon::run(&Config::from_cli(cli)?)?,
+        None => match (cli.monitor, cli.explain) {
+            (Some(interval), _) => {
+                monitor::run(socket, interval, &stop_channel()?, &mut stdout().lock())?;
+            }
+            (None, Some(pid)) => {
+                monitor::explain(socket, pid, &stop_channel()?, &mut stdout().lock())?;
+            }
+            (None, None) => daemon::run(&Config::from_cli(cli)?)?,
         },
     }
     Ok(ExitCode::Success)

@@ -4,6 +4,7 @@
 //! signals and the scheduler's end. Detectors and shared maps live as long as the daemon; the scheduler is
 //! attached anew when the kernel asks for it, as after a CPU came or went.
 
+mod explain;
 mod sensors;
 mod statistics;
 mod stop;

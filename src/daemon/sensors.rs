@@ -12,6 +12,7 @@ use log::{info, warn};
 
 use super::uevents::Uevents;
 use crate::config::Config;
+use crate::detect::cost::Cost;
 use crate::detect::evidence::Evidence;
 use crate::detect::game::live::LiveProcesses;
 use crate::detect::game::{GameFinder, GameInfo, GameOptions};
@@ -196,6 +197,17 @@ impl Sensors {
         let others = self.detectors.iter();
         states.extend(others.map(|detector| (detector.name(), detector.state())));
         states
+    }
+
+    /// Name and cost of each detector that is in use.
+    pub(super) fn costs(&self) -> Vec<(&'static str, Cost)> {
+        let input = self.input.iter();
+        let input = input.map(|input| ("input", input.detector.cost()));
+        let processes = self.processes.iter();
+        let processes = processes.map(|processes| ("process", processes.cost()));
+        let others = self.detectors.iter();
+        let others = others.map(|detector| (detector.name(), detector.cost()));
+        input.chain(processes).chain(others).collect()
     }
 
     fn publish_game(&self) -> Result<()> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use log::warn;
 
+use super::explain::explain;
 use super::sensors::Sensors;
 use crate::events::DeviceClass;
 use crate::monitor::LinePrinter;
@@ -86,10 +87,12 @@ impl Statistics {
         self.run_time_stats.take_if(|(_, until)| *until <= now);
         let mut asked = false;
         if let Some(server) = &self.server {
-            server.answer(|| {
+            let snapshot = || {
                 asked = true;
                 self.snapshot(attached, layout, sensors)
-            })?;
+            };
+            let game = sensors.game().map_or(0, |game| game.pid);
+            server.answer(snapshot, |pid| explain(sensors.evidence(), game, pid))?;
         }
         if let Some(lines) = self.lines.as_mut().filter(|lines| lines.due <= now) {
             lines.due = now + lines.interval;
@@ -147,6 +150,7 @@ impl Statistics {
                 confidence_pct: game.confidence.into(),
             }),
             detectors: sensors.states(),
+            detector_costs: sensors.costs(),
             programs: match self.run_time_stats {
                 Some(_) => attached.program_costs(),
                 None => Vec::new(),

@@ -9,8 +9,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use libbpf_rs::Link;
-use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 
+use super::cost::{Cost, Meter};
 use super::evidence::{Evidence, EvidenceKind};
 use super::hook::HookKind;
 use super::{Detector, DetectorState};
@@ -83,10 +84,11 @@ impl ActorHook {
         let mut failures = Vec::new();
         for &how in HookKind::BY_COST {
             match self.attach_by(evidence, how) {
-                Ok(link) => {
+                Ok((link, meter)) => {
                     return Ok(Attached {
                         function: self.function,
                         how,
+                        meter,
                         _link: link,
                     });
                 }
@@ -96,7 +98,7 @@ impl ActorHook {
         anyhow::bail!("cannot hook {}: {}", self.function, failures.join("; "))
     }
 
-    fn attach_by(&self, evidence: &Evidence, how: HookKind) -> Result<Link> {
+    fn attach_by(&self, evidence: &Evidence, how: HookKind) -> Result<(Link, Meter)> {
         let mut storage = MaybeUninit::uninit();
         let mut open = DetectActorSkelBuilder::default()
             .open(&mut storage)
@@ -113,8 +115,10 @@ impl ActorHook {
             self.function,
         )?;
         let skel = open.load().context("cannot load the actor detector")?;
+        let meter = Meter::of(skel.object())?;
         let progs = &skel.progs;
-        how.attach(&progs.actor_fentry, &progs.actor_kprobe, self.function)
+        let link = how.attach(&progs.actor_fentry, &progs.actor_kprobe, self.function)?;
+        Ok((link, meter))
     }
 }
 
@@ -123,6 +127,7 @@ impl ActorHook {
 struct Attached {
     function: &'static str,
     how: HookKind,
+    meter: Meter,
     _link: Link,
 }
 
@@ -166,6 +171,10 @@ impl Detector for ActorDetector {
                 Err(error) => self.failures.push(format!("{error:#}")),
             }
         }
+    }
+
+    fn cost(&self) -> Cost {
+        self.attached.iter().map(|one| one.meter.cost()).sum()
     }
 
     fn name(&self) -> &'static str {

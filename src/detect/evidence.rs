@@ -124,7 +124,7 @@ impl Seen {
 }
 
 /// The bytes of one field; zeros if the value is too short.
-fn bytes_at<const N: usize>(value: &[u8], offset: usize) -> [u8; N] {
+pub(super) fn bytes_at<const N: usize>(value: &[u8], offset: usize) -> [u8; N] {
     let rest = value.get(offset..).and_then(<[u8]>::first_chunk);
     rest.copied().unwrap_or([0; N])
 }
@@ -140,6 +140,15 @@ pub struct ProcessRecord {
     pub focus_ns: u64,
 }
 
+/// What the scheduler holds a thread for, as of its last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldRoles {
+    /// Bits `1 << ROLE_*`; 0: it has not met the thread.
+    pub roles: u16,
+    /// The boost of the highest of them.
+    pub boost: u8,
+}
+
 /// Reads what is remembered about processes.
 #[derive(Debug)]
 pub struct ProcessRecords(MapHandle);
@@ -150,15 +159,11 @@ impl ProcessRecords {
     pub fn of(&self, tgid: u32) -> ProcessRecord {
         let value = self.0.lookup(&tgid.to_ne_bytes(), MapFlags::ANY);
         let value = value.ok().flatten().unwrap_or_default();
-        let (words, _) = value.as_chunks();
-        let word = |offset: usize| {
-            let bytes = words.get(offset / size_of::<u64>());
-            bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
-        };
+        let long = |offset: usize| u64::from_ne_bytes(bytes_at(&value, offset));
         ProcessRecord {
-            display_ns: word(offset_of!(intf::process_evidence, display_ns)),
-            relay_ns: word(offset_of!(intf::process_evidence, relay_ns)),
-            focus_ns: word(offset_of!(intf::process_evidence, focus_ns)),
+            display_ns: long(offset_of!(intf::process_evidence, display_ns)),
+            relay_ns: long(offset_of!(intf::process_evidence, relay_ns)),
+            focus_ns: long(offset_of!(intf::process_evidence, focus_ns)),
         }
     }
 }
@@ -230,16 +235,19 @@ impl Evidence {
     /// # Errors
     /// If there is no such thread, or if the map cannot be read.
     pub fn of_thread(&self, tid: u32) -> Result<Vec<Seen>> {
-        let pid = i32::try_from(tid).ok().and_then(Pid::from_raw);
-        let pid = pid.with_context(|| format!("{tid} is no thread id"))?;
-        let pidfd =
-            pidfd_open(pid, PIDFD_THREAD).with_context(|| format!("cannot open thread {tid}"))?;
-        let key = pidfd.as_raw_fd().to_ne_bytes();
-        let value = self.tasks.lookup(&key, MapFlags::ANY);
-        let Some(value) = value.context("cannot read the evidence about a thread")? else {
-            return Ok(Vec::new());
-        };
-        Ok(Seen::parse(&value))
+        Ok(Seen::parse(&of_task(&self.tasks, tid)?))
+    }
+
+    /// What the scheduler holds one thread for.
+    ///
+    /// # Errors
+    /// If there is no such thread, or if the map cannot be read.
+    pub fn roles_of(&self, tid: u32) -> Result<HeldRoles> {
+        let value = of_task(&self.contexts, tid)?;
+        Ok(HeldRoles {
+            roles: u16::from_ne_bytes(bytes_at(&value, offset_of!(intf::task_ctx, roles))),
+            boost: u8::from_ne_bytes(bytes_at(&value, offset_of!(intf::task_ctx, boost))),
+        })
     }
 
     /// A reader of what is remembered about processes.
@@ -289,6 +297,18 @@ impl Evidence {
         keys.filter_map(|key| key.first_chunk().copied().map(u32::from_ne_bytes))
             .collect()
     }
+}
+
+/// A thread's value in a map of task storage; empty if it has none.
+fn of_task(map: &MapHandle, tid: u32) -> Result<Vec<u8>> {
+    let pid = i32::try_from(tid).ok().and_then(Pid::from_raw);
+    let pid = pid.with_context(|| format!("{tid} is no thread id"))?;
+    let pidfd =
+        pidfd_open(pid, PIDFD_THREAD).with_context(|| format!("cannot open thread {tid}"))?;
+    let key = pidfd.as_raw_fd().to_ne_bytes();
+    let value = map.lookup(&key, MapFlags::ANY);
+    let value = value.with_context(|| format!("cannot read what is known of thread {tid}"))?;
+    Ok(value.unwrap_or_default())
 }
 
 fn check_value_size(map: &MapHandle, expected: usize) -> Result<()> {

@@ -12,6 +12,7 @@ use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
 
 use super::DetectorState;
+use super::cost::{Cost, Meter};
 use super::evidence::Evidence;
 use super::hook::{HookKind, Unavailable};
 use crate::events::{CpuNode, DeviceClass, RING_CNT, RING_TABLE_LEN, assign_rings};
@@ -124,6 +125,7 @@ pub struct InputDetector {
     layout: RingLayout,
     rings: Vec<MapHandle>,
     counters: MapHandle,
+    meter: Meter,
     _link: Link,
 }
 
@@ -210,6 +212,7 @@ impl InputDetector {
             layout,
             rings,
             counters: MapHandle::try_from(&skel.maps.input_counters)?,
+            meter: Meter::of(skel.object())?,
             _link: link,
         })
     }
@@ -220,6 +223,12 @@ impl InputDetector {
         DetectorState::Active {
             hook: self.hook.clone(),
         }
+    }
+
+    /// What it has cost so far.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        self.meter.cost()
     }
 
     /// The rings in use.

@@ -5,6 +5,7 @@
 //! shared through [`evidence::Evidence`].
 
 pub mod actor;
+pub mod cost;
 pub mod evidence;
 pub mod game;
 pub mod hook;
@@ -13,7 +14,10 @@ pub mod process;
 
 use std::fmt;
 
-use self::actor::ActorDetector;
+use crate::intf;
+
+use self::actor::{ActorDetector, HOOKS};
+use self::cost::Cost;
 use self::evidence::{Evidence, EvidenceKind};
 
 /// Whether a detector works here, for the log, the monitor and `doctor`.
@@ -51,6 +55,27 @@ pub trait Detector {
 
     /// Hooks what was not there before: its module may have come meanwhile.
     fn hook_missing(&mut self, evidence: &Evidence);
+
+    /// What it has cost so far.
+    fn cost(&self) -> Cost {
+        Cost::default()
+    }
+}
+
+/// What a mark comes from, for people: a function in which the thread was, or another sign.
+#[must_use]
+pub fn describe_source(source: u8) -> String {
+    let sign = match u32::from(source) {
+        intf::SOURCE_RELAY => "woken by a thread of that role",
+        intf::SOURCE_IRQ_THREAD => "the interrupt's own thread",
+        intf::SOURCE_SOCKET => "the network",
+        intf::SOURCE_BLOCK => "reads of a disk",
+        row => match HOOKS.get(row as usize) {
+            Some(hook) => return format!("hook {}", hook.function),
+            None => "an unknown sign",
+        },
+    };
+    sign.to_owned()
 }
 
 /// Every such detector, with all hooks that this kernel has now.

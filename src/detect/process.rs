@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use crossbeam::queue::SegQueue;
-use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, RingBuffer, RingBufferBuilder};
 
 use crate::detect::DetectorState;
+use crate::detect::cost::{Cost, Meter};
 use crate::detect::evidence::Evidence;
 use crate::intf;
 use crate::skel::process::ProcessSkelBuilder;
@@ -88,6 +89,7 @@ pub struct ProcessEvents {
     arrived: Arc<SegQueue<ProcessEvent>>,
     drops: MapHandle,
     dropped_cnt: u64,
+    meter: Meter,
     _links: [Link; 3],
 }
 
@@ -155,6 +157,7 @@ impl ProcessEvents {
             arrived,
             drops,
             dropped_cnt: 0,
+            meter: Meter::of(skel.object())?,
             _links: links,
         })
     }
@@ -164,6 +167,11 @@ impl ProcessEvents {
         DetectorState::Active {
             hook: HOOK.to_owned(),
         }
+    }
+
+    /// What it has cost so far.
+    pub fn cost(&self) -> Cost {
+        self.meter.cost()
     }
 
     /// The descriptor to wait for: readable while events wait. It is the ring buffer's own, so it

@@ -16,10 +16,9 @@ use crate::detect::{self, DetectorState};
 use crate::error::Error;
 use crate::events::CpuNode;
 use crate::privileges;
+use crate::real_time;
 use crate::scheduler::preflight::{self, SCHED_EXT_DIR};
 
-/// SCHED_FIFO and SCHED_RR (include/uapi/linux/sched.h).
-const REAL_TIME_POLICIES: [u32; 2] = [1, 2];
 /// Most processes that are listed of one kind.
 const LISTED_MAX: usize = 8;
 
@@ -146,11 +145,8 @@ fn processes() -> (Vec<String>, Vec<String>) {
             continue;
         }
         let tasks = process.tasks().into_iter().flatten().flatten();
-        let is_real_time = |task: procfs::process::Task| {
-            let policy = task.stat().ok().and_then(|stat| stat.policy);
-            policy.is_some_and(|policy| REAL_TIME_POLICIES.contains(&policy))
-        };
-        if tasks.into_iter().any(is_real_time) {
+        let mut stats = tasks.filter_map(|task| task.stat().ok());
+        if stats.any(|stat| real_time::is_real_time(&stat)) {
             real_time.insert(stat.comm);
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! It loads nothing into the kernel. Once it has found a daemon, it survives that daemon's restarts.
 
+mod explain;
 mod lines;
 pub(crate) mod units;
 
@@ -35,7 +36,20 @@ pub fn run(
     stop: &Receiver<()>,
     out: &mut impl Write,
 ) -> Result<()> {
-    match watch(socket, interval, stop, out) {
+    until_nobody_reads(watch(socket, interval, stop, out))
+}
+
+/// Prints to `out` what the daemon at `socket` knows about the process `pid` and its threads, and
+/// what its detectors cost.
+///
+/// # Errors
+/// As [`run`], and if there is no such process.
+pub fn explain(socket: &Path, pid: u32, stop: &Receiver<()>, out: &mut impl Write) -> Result<()> {
+    until_nobody_reads(explain::explain(socket, pid, stop, out))
+}
+
+fn until_nobody_reads(result: Result<()>) -> Result<()> {
+    match result {
         Err(error) if is_broken_pipe(&error) => Ok(()),
         other => other,
     }

@@ -3,13 +3,14 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
 use anyhow::{Context, Result, ensure};
 use libbpf_rs::{MapCore, MapFlags, Object, libbpf_sys};
 
 use scx_utils::ScxExitKind;
 
+use crate::detect::cost::program_info;
 use crate::intf;
 use crate::skel::main::BpfSkel;
 use crate::stats::{Llc, Program};
@@ -83,8 +84,7 @@ fn programs(object: &Object) -> impl Iterator<Item = (String, libbpf_sys::bpf_pr
     let loaded = object.progs().filter(|program| program.autoload());
     loaded.filter_map(|program| {
         let name = program.name().to_string_lossy().into_owned();
-        let fd = program.as_fd().as_raw_fd();
-        program_info(fd).map(|info| (name, info))
+        program_info(program.as_fd()).map(|info| (name, info))
     })
 }
 
@@ -102,13 +102,4 @@ pub fn enable_run_time_stats() -> Result<OwnedFd> {
     );
     // SAFETY: the call has just returned this descriptor, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-fn program_info(fd: i32) -> Option<libbpf_sys::bpf_prog_info> {
-    let mut info = libbpf_sys::bpf_prog_info::default();
-    let mut len = u32::try_from(size_of::<libbpf_sys::bpf_prog_info>()).ok()?;
-    // SAFETY: info and len are valid for the call, len is info's size; the kernel writes no more.
-    let error =
-        unsafe { libbpf_sys::bpf_obj_get_info_by_fd(fd, (&raw mut info).cast(), &raw mut len) };
-    (error == 0).then_some(info)
 }

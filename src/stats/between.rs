@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::hist::{BUCKET_CNT, Histogram, quantile_ns};
 use super::{
-    DEVICE_CLASS_CNT, DEVICE_NAMES, InputMetrics, LlcMetrics, Metrics, Program, ProgramMetrics,
-    ROLE_CNT, ROLE_NAMES, ROLE_SLOT_CNT, RoleMetrics, Snapshot,
+    DEVICE_CLASS_CNT, DEVICE_NAMES, DetectorMetrics, InputMetrics, LlcMetrics, Metrics, Program,
+    ProgramMetrics, ROLE_CNT, ROLE_NAMES, ROLE_SLOT_CNT, RoleMetrics, Snapshot,
 };
+use crate::detect::cost::Cost;
 use crate::intf;
 
 /// A decision is what these callbacks do; programs are known by the end of their names.
@@ -75,6 +76,7 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
         programs,
         ..Metrics::default()
     };
+    metrics.detector_costs = detector_metrics(before, after);
     add_input(&mut metrics, before, after);
     add_state(&mut metrics, after);
     metrics
@@ -175,6 +177,32 @@ fn program_metrics(
         .programs
         .iter()
         .map(|program| (program.name.clone(), metrics(program)))
+        .collect()
+}
+
+/// Detectors outlive the scheduler.
+fn detector_metrics(
+    before: Option<&Snapshot>,
+    after: &Snapshot,
+) -> BTreeMap<String, DetectorMetrics> {
+    let earlier = |name: &str| {
+        let mut all = before?.detector_costs.iter();
+        all.find(|earlier| earlier.0 == name)
+            .map(|earlier| earlier.1)
+    };
+    let metrics = |name: &str, cost: &Cost| {
+        let earlier = earlier(name).unwrap_or_default();
+        let runs = growth(cost.run_cnt, earlier.run_cnt);
+        let time_ns = growth(cost.run_time_ns, earlier.run_time_ns);
+        DetectorMetrics {
+            events: growth(cost.event_cnt, earlier.event_cnt),
+            skipped: growth(cost.skipped_cnt, earlier.skipped_cnt),
+            mean_ns: ratio(time_ns as f64, runs as f64),
+        }
+    };
+    let costs = after.detector_costs.iter();
+    costs
+        .map(|(name, cost)| ((*name).to_owned(), metrics(name, cost)))
         .collect()
 }
 

@@ -122,6 +122,10 @@ pub struct Metrics {
     #[stat(desc = "by detector: active with its kernel hook, or unavailable with the reason")]
     pub detectors: BTreeMap<String, String>,
 
+    /// By detector.
+    #[stat(desc = "by detector: its events and what they cost")]
+    pub detector_costs: BTreeMap<String, DetectorMetrics>,
+
     /// BPF time per stint.
     #[stat(
         desc = "BPF time in select_cpu, enqueue and dispatch per stint, in nanoseconds; \
@@ -179,6 +183,30 @@ pub struct InputMetrics {
     /// In user space.
     #[stat(desc = "events that reached the daemon")]
     pub drained: u64,
+}
+
+/// What one detector's events cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, Stats)]
+#[stat(
+    desc = "what one detector's events cost",
+    _om_prefix = "detector_",
+    _om_label = "detector"
+)]
+pub struct DetectorMetrics {
+    /// Events.
+    #[stat(
+        desc = "events (input, process: counted only while the kernel's BPF statistics are on)"
+    )]
+    pub events: u64,
+    /// Let pass.
+    #[stat(
+        desc = "of these, let pass unseen: of what comes faster than 64 a millisecond on a CPU, \
+                   one of 16 is looked at"
+    )]
+    pub skipped: u64,
+    /// Mean.
+    #[stat(desc = "mean time of an event, in nanoseconds; 0: the kernel's BPF statistics are off")]
+    pub mean_ns: f64,
 }
 
 /// Cost of one BPF program.

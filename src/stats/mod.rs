@@ -5,6 +5,7 @@
 //! [`StatsServer`] hands metrics to clients, each over its own interval.
 
 mod between;
+mod explanation;
 mod hist;
 mod metrics;
 mod server;
@@ -16,8 +17,11 @@ use std::io::Write;
 use anyhow::Result;
 use scx_stats::{Meta, StatsServerData};
 
-pub use metrics::{InputMetrics, LlcMetrics, Metrics, ProgramMetrics, RoleMetrics};
-pub use server::{SOCKET_PATH, StatsServer};
+pub use explanation::{EvidenceExplanation, Explanation, Place, THREADS_MAX, ThreadExplanation};
+pub use metrics::{
+    DetectorMetrics, InputMetrics, LlcMetrics, Metrics, ProgramMetrics, RoleMetrics,
+};
+pub use server::{EXPLAIN, EXPLAIN_PID, SOCKET_PATH, StatsServer};
 pub use snapshot::{Game, Llc, Program, Snapshot};
 
 use crate::intf;
@@ -62,6 +66,7 @@ fn described() -> StatsServerData<(), ()> {
         .add_meta(RoleMetrics::meta())
         .add_meta(LlcMetrics::meta())
         .add_meta(InputMetrics::meta())
+        .add_meta(DetectorMetrics::meta())
         .add_meta(ProgramMetrics::meta())
 }
 

@@ -22,7 +22,7 @@ use nix::sys::stat::{Mode, umask};
 use scx_stats::{StatsOps, StatsReader, ToJson};
 
 use super::socket::{prepare_directories, secure_socket};
-use super::{Metrics, Snapshot, described};
+use super::{Explanation, Metrics, Snapshot, described};
 
 /// Where clients of all sched_ext schedulers look.
 pub const SOCKET_PATH: &str = "/var/run/scx/root/stats";
@@ -32,10 +32,18 @@ const REQUESTS_MAX: usize = 64;
 /// How long a client waits for the event loop.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A client's wish for a snapshot; dropped without an answer if none can be taken.
-struct Request {
-    reply: Sender<Arc<Snapshot>>,
+/// A client's wish; dropped without an answer if there can be none.
+enum Request {
+    /// For a snapshot.
+    Counts(Sender<Arc<Snapshot>>),
+    /// For what is known of a process; `None`: there is no such process.
+    Process(u32, Sender<Option<Explanation>>),
 }
+
+/// The target of requests for an [`Explanation`], and their argument.
+pub const EXPLAIN: &str = "explain";
+/// The process id.
+pub const EXPLAIN_PID: &str = "pid";
 
 /// The clients' end.
 #[derive(Clone)]
@@ -76,7 +84,9 @@ impl StatsServer {
             wake: wake.clone(),
         };
         prepare_directories(path)?;
-        let data = described().add_ops("top", ops(asker));
+        let data = described()
+            .add_ops("top", ops(asker.clone(), counts))
+            .add_ops(EXPLAIN, ops(asker, explanations));
         // The socket must not be open to others even for the moment before its mode is set.
         let old_umask = umask(Mode::S_IRWXG | Mode::S_IRWXO);
         let launched = scx_stats::StatsServer::new(data).set_path(path).launch();
@@ -102,25 +112,43 @@ impl StatsServer {
         self.wake.as_fd()
     }
 
-    /// Answers all clients that wait, with one snapshot; takes none if nobody waits. Never blocks.
+    /// Answers all clients that wait: those for counts with one snapshot, taken only if somebody
+    /// waits for it. Never blocks.
     ///
     /// # Errors
-    /// Those of `take`; the clients are then told that there is no answer.
-    pub fn answer(&self, take: impl FnOnce() -> Result<Snapshot>) -> Result<()> {
+    /// Those of `take` and `explain`; the clients are then told that there is no answer.
+    pub fn answer(
+        &self,
+        take: impl FnOnce() -> Result<Snapshot>,
+        explain: impl Fn(u32) -> Result<Option<Explanation>>,
+    ) -> Result<()> {
         // Before the queue is emptied: a request that arrives later rings again. An error means
         // that the bell has not rung, which is no reason not to look.
         let _ = self.wake.read();
-        let waiting: Vec<Request> = self.requests.try_iter().collect();
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let snapshot = Arc::new(take()?);
-        for request in waiting {
-            if request.reply.try_send(snapshot.clone()).is_err() {
-                debug!("a statistics client has left before its answer came");
+        let mut for_counts = Vec::new();
+        let mut for_processes = Vec::new();
+        for request in self.requests.try_iter() {
+            match request {
+                Request::Counts(reply) => for_counts.push(reply),
+                Request::Process(pid, reply) => for_processes.push((pid, reply)),
             }
         }
+        if !for_counts.is_empty() {
+            let snapshot = Arc::new(take()?);
+            for reply in for_counts {
+                send(&reply, snapshot.clone());
+            }
+        }
+        for (pid, reply) in for_processes {
+            send(&reply, explain(pid)?);
+        }
         Ok(())
+    }
+}
+
+fn send<T>(reply: &Sender<T>, answer: T) {
+    if reply.try_send(answer).is_err() {
+        debug!("a statistics client has left before its answer came");
     }
 }
 
@@ -139,10 +167,10 @@ fn inode_of(path: &Path) -> std::io::Result<(u64, u64)> {
 }
 
 impl Asker {
-    fn ask(&self) -> Result<Arc<Snapshot>> {
+    fn ask<T>(&self, request: impl FnOnce(Sender<T>) -> Request) -> Result<T> {
         let (reply, answer) = bounded(1);
         self.requests
-            .try_send(Request { reply })
+            .try_send(request(reply))
             .map_err(|_| anyhow!("the daemon has too many statistics clients or is ending"))?;
         self.wake.write(1).context("cannot wake the daemon")?;
         answer
@@ -151,24 +179,38 @@ impl Asker {
     }
 }
 
+type Reader = Box<dyn StatsReader<(), ()>>;
+
 /// What each connection does.
-fn ops(asker: Asker) -> StatsOps<(), ()> {
+fn ops(asker: Asker, reader: impl Fn(Asker) -> Reader + Send + Sync + 'static) -> StatsOps<(), ()> {
     StatsOps {
         open: Box::new(move |_| Ok(reader(asker.clone()))),
         close: None,
     }
 }
 
-fn reader(asker: Asker) -> Box<dyn StatsReader<(), ()>> {
+fn counts(asker: Asker) -> Reader {
     let mut before: Option<Arc<Snapshot>> = None;
     Box::new(
         move |_args: &BTreeMap<String, String>, _channels: (&Sender<()>, &Receiver<()>)| {
-            let after = asker.ask()?;
+            let after = asker.ask(Request::Counts)?;
             let metrics = match before.replace(after.clone()) {
                 Some(before) => Metrics::between(&before, &after),
                 None => Metrics::since_attach(&after),
             };
             metrics.to_json()
+        },
+    )
+}
+
+fn explanations(asker: Asker) -> Reader {
+    Box::new(
+        move |args: &BTreeMap<String, String>, _channels: (&Sender<()>, &Receiver<()>)| {
+            let pid = args.get(EXPLAIN_PID).and_then(|pid| pid.parse().ok());
+            let pid =
+                pid.with_context(|| format!("the argument {EXPLAIN_PID} is no process id"))?;
+            let explanation = asker.ask(|reply| Request::Process(pid, reply))?;
+            Ok(serde_json::to_value(explanation)?)
         },
     )
 }

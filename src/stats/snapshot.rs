@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::DEVICE_CLASS_CNT;
 use crate::detect::DetectorState;
+use crate::detect::cost::Cost;
 use crate::detect::input::InputTotals;
 use crate::intf;
 
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub game: Option<Game>,
     /// Name and state of each detector.
     pub detectors: Vec<(&'static str, DetectorState)>,
+    /// Name and cost of each detector.
+    pub detector_costs: Vec<(&'static str, Cost)>,
     /// What each BPF program cost; empty unless the kernel's BPF statistics are on.
     pub programs: Vec<Program>,
 }

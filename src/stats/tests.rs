@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::detect::DetectorState;
+use crate::detect::cost::Cost;
 use crate::detect::input::InputTotals;
 
 /// A snapshot `age` after the scheduler was attached at `attached_at`: each CPU's counters are
@@ -46,6 +47,15 @@ pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snaps
                 hook: "fentry/input_event".into(),
             },
         )],
+        detector_costs: vec![(
+            "gpu",
+            Cost {
+                event_cnt: 3 * count,
+                skipped_cnt: count,
+                run_cnt: 2 * count,
+                run_time_ns: 200 * count,
+            },
+        )],
         programs: vec![program(1, "gamer_enqueue", count, count * 300)],
     }
 }
@@ -66,14 +76,16 @@ pub(crate) fn answer_requests(
     mut take: impl FnMut() -> Result<Snapshot>,
 ) {
     let mut taken = 0;
+    let unexplained = |_| Ok(None);
     while taken < request_cnt {
         let mut fds = [PollFd::new(server.wake_fd(), PollFlags::POLLIN)];
         let ready = poll(&mut fds, PollTimeout::from(10_000u16)).expect("polls");
         assert_eq!(ready, 1, "no request came");
-        let _ = server.answer(|| {
+        let counted = || {
             taken += 1;
             take()
-        });
+        };
+        let _ = server.answer(counted, unexplained);
     }
 }
 
