@@ -109,6 +109,7 @@ fn value_out_of_range_names_flag_and_range() {
         ("--exit-dump-len", "0..=1048576", ["1048577", "4294967296"]),
         ("--stats", "0.1..=3600", ["0", "3601"]),
         ("--monitor", "0.1..=3600", ["NaN", "inf"]),
+        ("--explain", "1..=4194304", ["0", "4194305"]),
     ] {
         for value in values {
             assert_usage_error(&[flag, value], &[flag, range, value]);
@@ -180,18 +181,20 @@ fn help_stats_lists_all_metrics() {
 }
 
 #[test]
-fn monitor_without_a_daemon_says_so() {
+fn clients_without_a_daemon_say_so() {
     if Path::new(scx_gamer::stats::SOCKET_PATH).exists() {
         eprintln!("skipped: a scheduler's statistics socket exists on this machine");
         return;
     }
-    let output = scx_gamer(&["--monitor", "1"]);
-    assert_eq!(output.status.code(), Some(1));
-    let message = stderr(&output);
-    assert_eq!(message.lines().count(), 1, "{message}");
-    assert!(message.contains("no running scx_gamer found"), "{message}");
-    assert!(message.contains("start one first"), "{message}");
-    assert_eq!(stdout(&output), "");
+    for client in ["--monitor", "--explain"] {
+        let output = scx_gamer(&[client, "1"]);
+        assert_eq!(output.status.code(), Some(1));
+        let message = stderr(&output);
+        assert_eq!(message.lines().count(), 1, "{message}");
+        assert!(message.contains("no running scx_gamer found"), "{message}");
+        assert!(message.contains("start one first"), "{message}");
+        assert_eq!(stdout(&output), "");
+    }
 }
 
 #[test]

@@ -118,6 +118,14 @@ fn difference_covers_the_interval_alone() {
             mean_ns: 300.0
         }
     );
+    assert_eq!(
+        metrics.detector_costs["gpu"],
+        DetectorMetrics {
+            events: 750,
+            skipped: 250,
+            mean_ns: 100.0
+        }
+    );
     // 250 runs of 300 ns for 500 stints in each role.
     assert_eq!(metrics.decision_ns, 150.0 / ROLE_CNT as f64);
 }
@@ -292,6 +300,38 @@ fn client_is_told_when_there_is_no_snapshot() {
             assert!(message.contains("gave no statistics"), "{message}");
         });
         answer_requests(&server, 1, || anyhow::bail!("no map"));
+    });
+}
+
+#[test]
+fn a_process_is_explained_by_its_id_and_no_snapshot_is_taken_for_that() {
+    let dir = TempDir::new().expect("temporary directory");
+    let path = dir.path().join("scx/root/stats");
+    let server = StatsServer::launch(&path).expect("launches");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = connect(&path);
+            let mut about = |pid: &str| {
+                let args = [("target", EXPLAIN), (EXPLAIN_PID, pid)];
+                let args = args.map(|(key, value)| (key.to_owned(), value.to_owned()));
+                client.request::<Option<Explanation>>("stats", args.into())
+            };
+            let message = format!("{:#}", about("x").expect_err("no id"));
+            assert!(message.contains("no process id"), "{message}");
+            let answer = about("7").expect("answers").expect("is there");
+            assert_eq!(answer.pid, 7);
+        });
+        let mut fds = [PollFd::new(server.wake_fd(), PollFlags::POLLIN)];
+        let ready = poll(&mut fds, PollTimeout::from(10_000u16)).expect("polls");
+        assert_eq!(ready, 1, "no request came");
+        let explain = |pid| {
+            Ok(Some(Explanation {
+                pid,
+                ..Explanation::default()
+            }))
+        };
+        let answered = server.answer(|| anyhow::bail!("nobody asked"), explain);
+        answered.expect("answers");
     });
 }
 

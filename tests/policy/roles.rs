@@ -2,7 +2,7 @@
 //! known. Method: laws over every combination of facts, and the cases that gave the rule.
 
 use proptest::prelude::*;
-use scx_gamer::policy::{RolesInput, SampleState, roles_of_evidence, sample_take};
+use scx_gamer::policy::{RolesInput, SampleState, in_window, roles_of_evidence, sample_take};
 
 const INPUT: u32 = 1 << 0;
 const GPU: u32 = 1 << 1;
@@ -103,4 +103,22 @@ fn a_flood_is_sampled_and_a_pause_ends_that() {
     let taken = (0..1000).filter(|_| sample_take(&mut state, 5)).count();
     assert_eq!(taken, 64 + (1000 / 16 - 64 / 16));
     assert!(sample_take(&mut state, 5 + 1_000_000));
+}
+
+#[test]
+fn a_gap_in_the_clock_neither_blinds_a_detector_nor_opens_a_window() {
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    for start_ns in [HOUR_NS, u64::MAX - 5, 2 * HOUR_NS] {
+        for jumped_ns in [
+            start_ns.wrapping_add(HOUR_NS),
+            start_ns.wrapping_sub(HOUR_NS),
+        ] {
+            let mut state = SampleState::default();
+            assert!((0..1000).any(|_| !sample_take(&mut state, start_ns)));
+            let taken = (0..64).filter(|_| sample_take(&mut state, jumped_ns));
+            assert_eq!(taken.count(), 64, "{start_ns} to {jumped_ns}");
+            assert!(!in_window(jumped_ns, start_ns, 10_000_000, 3));
+            assert!(in_window(jumped_ns, jumped_ns, 10_000_000, 3));
+        }
+    }
 }

@@ -5,6 +5,7 @@
 mod bad_input;
 mod doctor;
 mod environment;
+mod explain;
 mod life;
 mod load;
 pub(crate) mod malformed_btf;
@@ -12,6 +13,7 @@ mod modules;
 pub(crate) mod outside;
 mod roles;
 mod signals;
+mod storms;
 pub(crate) mod topology;
 pub(crate) mod verifier;
 
