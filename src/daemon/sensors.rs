@@ -55,16 +55,16 @@ impl Sensors {
             polling: processes.is_err(),
         };
         let finder = GameFinder::new(LiveProcesses, options, Arc::clone(&answer), Instant::now())?;
-        let sensors = Self {
+        // Before the detectors: some are in use only while there is a game.
+        evidence.set_game(answer.load(Ordering::Relaxed))?;
+        Ok(Self {
             input: Input::start(&evidence, layout),
             detectors: detect::load_all(&evidence),
             evidence,
             processes,
             finder,
             answer,
-        };
-        sensors.publish_game()?;
-        Ok(sensors)
+        })
     }
 
     pub(super) fn evidence(&self) -> &Evidence {

@@ -7,6 +7,7 @@ use libbpf_rs::{Link, OpenProgramMut, ProgramMut};
 use thiserror::Error;
 
 use super::DetectorState;
+use super::evidence::Evidence;
 
 /// Why a detector does not run, in words a user can act on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -75,5 +76,61 @@ impl fmt::Display for HookKind {
             Self::Fentry => "fentry",
             Self::Kprobe => "kprobe",
         })
+    }
+}
+
+/// The tracepoints of one BPF object that only the game's threads concern, on paths that are busy
+/// without a game, too: in use while there is a game, and out of the kernel otherwise.
+#[derive(Debug)]
+pub(super) struct GameHooks {
+    names: &'static str,
+    attach: fn(&Evidence) -> Result<Vec<Link>>,
+    links: Vec<Link>,
+    failure: Option<String>,
+}
+
+impl GameHooks {
+    /// Tries once whether `attach` works here: to know only when a game has come would be late.
+    pub(super) fn try_out(
+        names: &'static str,
+        attach: fn(&Evidence) -> Result<Vec<Link>>,
+        evidence: &Evidence,
+    ) -> Self {
+        let mut hooks = Self {
+            names,
+            attach,
+            links: Vec::new(),
+            failure: None,
+        };
+        hooks.set_wanted(true, evidence);
+        hooks.follow(evidence);
+        hooks
+    }
+
+    /// Hooks if there is a game, unhooks if there is none.
+    pub(super) fn follow(&mut self, evidence: &Evidence) {
+        self.set_wanted(evidence.has_game(), evidence);
+    }
+
+    fn set_wanted(&mut self, wanted: bool, evidence: &Evidence) {
+        if !wanted {
+            self.links.clear();
+        } else if self.links.is_empty() {
+            match (self.attach)(evidence) {
+                Ok(links) => (self.links, self.failure) = (links, None),
+                Err(error) => self.failure = Some(format!("{error:#}")),
+            }
+        }
+    }
+
+    pub(super) fn state(&self) -> DetectorState {
+        match &self.failure {
+            None => DetectorState::Active {
+                hook: format!("{}; while there is a game", self.names),
+            },
+            Some(reason) => DetectorState::Unavailable {
+                reason: reason.clone(),
+            },
+        }
     }
 }

@@ -16,7 +16,7 @@ use std::io::Write;
 use anyhow::Result;
 use scx_stats::{Meta, StatsServerData};
 
-pub use metrics::{InputMetrics, LlcMetrics, Metrics, ProgramMetrics, RoleMetrics};
+pub use metrics::{InputMetrics, LlcMetrics, Metrics, NapiMetrics, ProgramMetrics, RoleMetrics};
 pub use server::{SOCKET_PATH, StatsServer};
 pub use snapshot::{Game, Llc, Program, Snapshot};
 
@@ -62,6 +62,7 @@ fn described() -> StatsServerData<(), ()> {
         .add_meta(RoleMetrics::meta())
         .add_meta(LlcMetrics::meta())
         .add_meta(InputMetrics::meta())
+        .add_meta(NapiMetrics::meta())
         .add_meta(ProgramMetrics::meta())
 }
 
