@@ -8,9 +8,12 @@ mod environment;
 mod life;
 mod load;
 pub(crate) mod malformed_btf;
+mod network;
 pub(crate) mod outside;
+mod peer;
 mod roles;
 mod signals;
+mod storage;
 pub(crate) mod topology;
 pub(crate) mod verifier;
 
