@@ -14,11 +14,6 @@ use super::require_vm;
 use super::roles::{seen, since};
 use crate::support::{start, wait_for};
 
-/// A device whose reads give nothing and whose writes go nowhere.
-const DEVICE: &str = "/dev/nullb0";
-/// A file system in memory, but on a block device.
-const DISK: &str = "/dev/ram0";
-const MOUNT_POINT: &str = "/run/scx_gamer_test_disk";
 /// From the first read until it is marked.
 const KNOWN: Duration = Duration::from_millis(100);
 
@@ -27,12 +22,43 @@ fn sh(script: &str) {
     assert!(status.success(), "{script}");
 }
 
-/// The file system of [`DISK`]; unmounts it when its test ends.
-struct Mounted;
+/// A device whose reads give nothing and whose writes go nowhere.
+pub(super) struct Device;
 
-impl Drop for Mounted {
+impl Device {
+    pub(super) const PATH: &str = "/dev/nullb0";
+
+    pub(super) fn make() -> Self {
+        sh("modprobe null_blk nr_devices=1");
+        Self
+    }
+}
+
+impl Drop for Device {
     fn drop(&mut self) {
-        sh(&format!("umount {MOUNT_POINT}; rmmod brd null_blk"));
+        sh("rmmod null_blk");
+    }
+}
+
+/// A file system in memory, but on a block device.
+struct Disk;
+
+impl Disk {
+    const PATH: &str = "/run/scx_gamer_test_disk";
+
+    fn make() -> Self {
+        let path = Self::PATH;
+        sh(&format!(
+            "modprobe ext4; modprobe brd rd_nr=1 rd_size=32768; mkfs.ext4 -q /dev/ram0
+             mkdir -p {path}; mount /dev/ram0 {path}"
+        ));
+        Self
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        sh(&format!("umount {}; rmmod brd", Self::PATH));
     }
 }
 
@@ -40,25 +66,27 @@ impl Drop for Mounted {
 #[ignore = "runs inside the VM"]
 fn only_the_games_threads_that_read_devices_are_known() {
     require_vm();
-    sh(&format!(
-        "modprobe null_blk nr_devices=1; modprobe brd rd_nr=1 rd_size=32768
-         mkfs.ext4 -q {DISK}; mkdir -p {MOUNT_POINT}; mount {DISK} {MOUNT_POINT}"
-    ));
-    let _mounted = Mounted;
+    let (_device, _disk) = (Device::make(), Disk::make());
     let evidence = Evidence::create().unwrap();
     let mut detector = StorageDetector::load(&evidence);
     println!("{}: {}", detector.name(), detector.state());
     assert!(matches!(detector.state(), DetectorState::Active { .. }));
-    let file = |name| format!("{MOUNT_POINT}/{name}");
+    let file = |name| format!("{}/{name}", Disk::PATH);
     let (of_game, of_other) = (file("game"), file("other"));
-    let mut game = Peer::start("game", 60, &[("read", DEVICE), ("write", &of_game)]);
-    let mut other = Peer::start("other", 60, &[("read", DEVICE), ("write", &of_other)]);
+    let mut game = Peer::start("game", 60, &[("read", Device::PATH), ("write", &of_game)]);
+    let mut other = Peer::start("other", 60, &[("read", Device::PATH), ("write", &of_other)]);
     let dd = |args: &str| {
         let mut command = Command::new("dd");
         start(command.args(args.split(' ')).stderr(Stdio::null()))
     };
-    let _reader = dd(&format!("if={DEVICE} of=/dev/null bs=1M iflag=direct"));
-    let _writer = dd(&format!("if=/dev/zero of={DEVICE} bs=1M oflag=direct"));
+    let _reader = dd(&format!(
+        "if={} of=/dev/null bs=1M iflag=direct",
+        Device::PATH
+    ));
+    let _writer = dd(&format!(
+        "if=/dev/zero of={} bs=1M oflag=direct",
+        Device::PATH
+    ));
     evidence.set_game(game.pid()).unwrap();
     detector.hook_missing(&evidence);
     let begun = game.begin();
