@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cost;
+mod desktop;
 mod doctor;
 mod environment;
 mod life;
