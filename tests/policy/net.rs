@@ -37,7 +37,7 @@ proptest! {
         start_ns: u64, gap_ns in 2 * MS..=125 * MS, bytes in 1..=SMALL_BYTES,
     ) {
         // At most 700 kB/s.
-        let known = 3.max((40 * MS).div_ceil(gap_ns)) as usize;
+        let known = usize::try_from(3.max((40 * MS).div_ceil(gap_ns))).expect("few");
         let verdicts = flow(&mut TrafficState::default(), start_ns, gap_ns, bytes, 2000);
         let (before, after) = verdicts.split_at(known);
         prop_assert!(before.iter().all(|verdict| *verdict == Traffic::None));

@@ -28,11 +28,11 @@ fn runs(names: &[&str]) -> (u64, u64) {
     })
 }
 
-/// Mean time in ns of these programs' runs in the second after the deeds have begun.
+/// Mean time in ns of these programs' runs in the half second after the deeds have begun.
 fn mean_ns(names: &[&str], peer: &mut Peer, what: &str) -> u64 {
     peer.begin();
     let (cnt_before, ns_before) = runs(names);
-    wait_for(Duration::from_secs(1), || false);
+    wait_for(Duration::from_millis(500), || false);
     let (cnt, ns) = runs(names);
     let (cnt, ns) = (cnt - cnt_before, ns - ns_before);
     assert!(cnt > 0, "{what}: no event");

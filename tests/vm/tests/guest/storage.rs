@@ -75,22 +75,22 @@ fn only_the_games_threads_that_read_devices_are_known() {
     let (of_game, of_other) = (file("game"), file("other"));
     let mut game = Peer::start("game", 60, &[("read", Device::PATH), ("write", &of_game)]);
     let mut other = Peer::start("other", 60, &[("read", Device::PATH), ("write", &of_other)]);
+    evidence.set_game(game.pid()).unwrap();
+    detector.hook_missing(&evidence);
+    let begun = game.begin();
+    other.begin();
     let dd = |args: &str| {
         let mut command = Command::new("dd");
         start(command.args(args.split(' ')).stderr(Stdio::null()))
     };
     let _reader = dd(&format!(
-        "if={} of=/dev/null bs=1M iflag=direct",
+        "if={} of=/dev/null bs=1M count=500 iflag=direct",
         Device::PATH
     ));
     let _writer = dd(&format!(
-        "if=/dev/zero of={} bs=1M oflag=direct",
+        "if=/dev/zero of={} bs=1M count=500 oflag=direct",
         Device::PATH
     ));
-    evidence.set_game(game.pid()).unwrap();
-    detector.hook_missing(&evidence);
-    let begun = game.begin();
-    other.begin();
 
     let expected = BTreeMap::from([("game-read".to_owned(), vec![EvidenceKind::Storage])]);
     let known = wait_for(Duration::from_secs(5), || seen(&evidence) == expected);
