@@ -12,7 +12,7 @@ pub use crate::intf::{
     POLICY_CHARGE_NS_MAX as CHARGE_NS_MAX, POLICY_HIST_BUCKETS as HIST_BUCKETS,
     POLICY_REGIME_HYSTERESIS_PCT as REGIME_HYSTERESIS_PCT, POLICY_WEIGHT_DEFAULT as WEIGHT_DEFAULT,
     POLICY_WEIGHT_MAX as WEIGHT_MAX, POLICY_WEIGHT_MIN as WEIGHT_MIN,
-    policy_deadline_in as DeadlineInput, policy_pick_in as PickInput,
+    policy_deadline_in as DeadlineInput, policy_net as TrafficState, policy_pick_in as PickInput,
     policy_preempt_in as PreemptInput, policy_roles_in as RolesInput, policy_sample as SampleState,
 };
 
@@ -55,6 +55,17 @@ pub enum Preempt {
     NoSpan,
     /// Yes.
     Yes,
+}
+
+/// What a message says about a task's network traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    /// Nothing.
+    None,
+    /// It is the small, regular kind.
+    LowLatency,
+    /// It is a transfer.
+    Bulk,
 }
 
 /// Signed distance in ns from `b` to `a`; right across a wrap while they are less than 2^63 apart.
@@ -102,6 +113,21 @@ pub fn roles_of_evidence(input: &RolesInput) -> u32 {
 pub fn sample_take(state: &mut SampleState, now_ns: u64) -> bool {
     // SAFETY: one valid struct, borrowed for the call.
     unsafe { intf::policy_sample_take(state, now_ns) }
+}
+
+/// A task has sent or received `bytes` as one message at `now_ns`: what its traffic is now.
+pub fn net_message(
+    state: &mut TrafficState,
+    now_ns: u64,
+    bytes: u32,
+    is_datagram: bool,
+) -> Traffic {
+    // SAFETY: one valid struct, borrowed for the call.
+    match unsafe { intf::policy_net_message(state, now_ns, bytes, is_datagram) } {
+        intf::POLICY_NET_LOW_LATENCY => Traffic::LowLatency,
+        intf::POLICY_NET_BULK => Traffic::Bulk,
+        _ => Traffic::None,
+    }
 }
 
 /// Whether a boost preempts wherever it has to.

@@ -26,3 +26,13 @@ pub mod detect_actor {
 pub mod process {
     include!(concat!(env!("OUT_DIR"), "/process_skel.rs"));
 }
+
+/// The network detector.
+pub mod detect_network {
+    include!(concat!(env!("OUT_DIR"), "/detect_network_skel.rs"));
+}
+
+/// The storage detector.
+pub mod detect_storage {
+    include!(concat!(env!("OUT_DIR"), "/detect_storage_skel.rs"));
+}

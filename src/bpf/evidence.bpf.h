@@ -51,6 +51,13 @@ struct {
 	__type(value, u32);
 } family SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct napi_counters);
+} napi SEC(".maps");
+
 static __always_inline struct evidence *get_evidence(void)
 {
 	u32 key = 0;

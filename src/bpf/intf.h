@@ -9,6 +9,7 @@
 #include "policy_boost.h"
 #include "policy_deadline.h"
 #include "policy_hist.h"
+#include "policy_net.h"
 #include "policy_pick.h"
 #include "policy_preempt.h"
 #include "policy_regime.h"
@@ -168,6 +169,13 @@ ASSERT_LAYOUT(struct process_evidence, 24);
 
 /* Most processes of a game's family. */
 #define FAMILY_MAX 1024
+
+/* Written by the network detector on each CPU, while there is a game. */
+struct napi_counters {
+	u64 poll_cnt;	/* the kernel looked for packets of a network device there */
+	u64 packet_cnt; /* and found so many */
+};
+ASSERT_LAYOUT(struct napi_counters, 16);
 
 /* What was seen this long ago still counts. */
 #define EVIDENCE_HOLD_NS (2ULL * 1000 * 1000 * 1000)

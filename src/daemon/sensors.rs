@@ -64,7 +64,9 @@ impl Sensors {
         let uevents = Uevents::listen()
             .inspect_err(|error| warn!("modules that come later are found late: {error:#}"))
             .ok();
-        let sensors = Self {
+        // Before the detectors: some are in use only while there is a game.
+        evidence.set_game(answer.load(Ordering::Relaxed), finder.family())?;
+        Ok(Self {
             uevents,
             input: Input::start(&evidence, layout),
             detectors: detect::load_all(&evidence),
@@ -72,9 +74,7 @@ impl Sensors {
             processes,
             finder,
             answer,
-        };
-        sensors.publish_game()?;
-        Ok(sensors)
+        })
     }
 
     pub(super) fn evidence(&self) -> &Evidence {
@@ -236,9 +236,7 @@ impl Sensors {
             None => info!("the game has ended"),
         }
         self.publish_game()?;
-        if self.uevents.is_none() {
-            self.hook_missing();
-        }
+        self.hook_missing();
         Ok(())
     }
 }

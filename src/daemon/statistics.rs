@@ -144,6 +144,7 @@ impl Statistics {
             input: sensors.input_totals()?,
             drained_cnt: DeviceClass::ALL.map(drained),
             queue_dropped_cnt: consumer.map_or(0, |consumer| consumer.lost_cnt()),
+            napi: sensors.evidence().napi()?,
             game: sensors.game().map(|game| Game {
                 pid: game.pid,
                 name: game.name.clone(),

@@ -175,6 +175,7 @@ pub struct Evidence {
     tasks: MapHandle,
     processes: MapHandle,
     family: MapHandle,
+    napi: MapHandle,
     contexts: MapHandle,
 }
 
@@ -197,12 +198,14 @@ impl Evidence {
             tasks: MapHandle::try_from(&skel.maps.task_evidence)?,
             processes: MapHandle::try_from(&skel.maps.process_evidence)?,
             family: MapHandle::try_from(&skel.maps.family)?,
+            napi: MapHandle::try_from(&skel.maps.napi)?,
             contexts: MapHandle::try_from(&skel.maps.task_ctxs)?,
         };
         check_value_size(&evidence.record, size_of::<intf::evidence>())?;
         check_value_size(&evidence.game, size_of::<intf::game_evidence>())?;
         check_value_size(&evidence.tasks, size_of::<intf::task_evidence>())?;
         check_value_size(&evidence.processes, size_of::<intf::process_evidence>())?;
+        check_value_size(&evidence.napi, size_of::<intf::napi_counters>())?;
         check_value_size(&evidence.contexts, size_of::<intf::task_ctx>())?;
         Ok(evidence)
     }
@@ -219,6 +222,7 @@ impl Evidence {
                 &self.tasks,
                 &self.processes,
                 &self.family,
+                &self.napi,
                 &self.contexts,
             ];
             let ours = all.into_iter().find(|ours| ours.name() == theirs.name());
@@ -296,6 +300,35 @@ impl Evidence {
         let keys = self.family.keys();
         keys.filter_map(|key| key.first_chunk().copied().map(u32::from_ne_bytes))
             .collect()
+    }
+
+    /// Whether a game is published.
+    #[must_use]
+    pub fn has_game(&self) -> bool {
+        let value = self.game.lookup(&0u32.to_ne_bytes(), MapFlags::ANY);
+        let value = value.ok().flatten().unwrap_or_default();
+        let tgid = value.first_chunk();
+        tgid.is_some_and(|tgid| u32::from_ne_bytes(*tgid) != 0)
+    }
+
+    /// What each possible CPU did for network devices while there was a game.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn napi(&self) -> Result<Vec<intf::napi_counters>> {
+        let cpus = self
+            .napi
+            .lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)
+            .context("cannot read the counters of network polling")?;
+        let counters = |cpu: Vec<u8>| {
+            let (words, _) = cpu.as_chunks();
+            let word = |idx: usize| words.get(idx).map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+            intf::napi_counters {
+                poll_cnt: word(0),
+                packet_cnt: word(1),
+            }
+        };
+        Ok(cpus.into_iter().flatten().map(counters).collect())
     }
 }
 

@@ -7,6 +7,8 @@ use libbpf_rs::{Link, OpenProgramMut, ProgramMut};
 use thiserror::Error;
 
 use super::DetectorState;
+use super::cost::{Cost, Meter};
+use super::evidence::Evidence;
 
 /// Why a detector does not run, in words a user can act on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -75,5 +77,76 @@ impl fmt::Display for HookKind {
             Self::Fentry => "fentry",
             Self::Kprobe => "kprobe",
         })
+    }
+}
+
+/// The hooks of one loaded BPF object.
+#[derive(Debug)]
+pub(super) struct InUse {
+    pub(super) meter: Meter,
+    pub(super) _links: Vec<Link>,
+}
+
+/// The tracepoints of one BPF object that only the game's threads concern, on paths that are busy
+/// without a game, too: in use while there is a game, and out of the kernel otherwise.
+#[derive(Debug)]
+pub(super) struct GameHooks {
+    names: &'static str,
+    attach: fn(&Evidence) -> Result<InUse>,
+    in_use: Option<InUse>,
+    failure: Option<String>,
+}
+
+impl GameHooks {
+    /// Tries once whether `attach` works here: to know only when a game has come would be late.
+    pub(super) fn try_out(
+        names: &'static str,
+        attach: fn(&Evidence) -> Result<InUse>,
+        evidence: &Evidence,
+    ) -> Self {
+        let mut hooks = Self {
+            names,
+            attach,
+            in_use: None,
+            failure: None,
+        };
+        hooks.set_wanted(true, evidence);
+        hooks.follow(evidence);
+        hooks
+    }
+
+    /// Hooks if there is a game, unhooks if there is none.
+    pub(super) fn follow(&mut self, evidence: &Evidence) {
+        self.set_wanted(evidence.has_game(), evidence);
+    }
+
+    fn set_wanted(&mut self, wanted: bool, evidence: &Evidence) {
+        if !wanted {
+            self.in_use = None;
+        } else if self.in_use.is_none() {
+            match (self.attach)(evidence) {
+                Ok(in_use) => (self.in_use, self.failure) = (Some(in_use), None),
+                Err(error) => self.failure = Some(format!("{error:#}")),
+            }
+        }
+    }
+
+    /// What the hooks have cost since the game came.
+    pub(super) fn cost(&self) -> Cost {
+        self.in_use
+            .as_ref()
+            .map(|in_use| in_use.meter.cost())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn state(&self) -> DetectorState {
+        match &self.failure {
+            None => DetectorState::Active {
+                hook: format!("{}; while there is a game", self.names),
+            },
+            Some(reason) => DetectorState::Unavailable {
+                reason: reason.clone(),
+            },
+        }
     }
 }

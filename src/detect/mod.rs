@@ -10,7 +10,9 @@ pub mod evidence;
 pub mod game;
 pub mod hook;
 pub mod input;
+pub mod network;
 pub mod process;
+pub mod storage;
 
 use std::fmt;
 
@@ -19,6 +21,8 @@ use crate::intf;
 use self::actor::{ActorDetector, HOOKS};
 use self::cost::Cost;
 use self::evidence::{Evidence, EvidenceKind};
+use self::network::NetworkDetector;
+use self::storage::StorageDetector;
 
 /// Whether a detector works here, for the log, the monitor and `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +57,8 @@ pub trait Detector {
     /// The hooks in use, or why there are none.
     fn state(&self) -> DetectorState;
 
-    /// Hooks what was not there before: its module may have come meanwhile.
+    /// Called when a game has come or gone. Hooks what was not there before: its module may have come
+    /// meanwhile. Who needs its hooks only for a game takes them out without one.
     fn hook_missing(&mut self, evidence: &Evidence);
 
     /// What it has cost so far.
@@ -83,5 +88,8 @@ pub fn describe_source(source: u8) -> String {
 pub fn load_all(evidence: &Evidence) -> Vec<Box<dyn Detector>> {
     let actors = EvidenceKind::OF_ACTORS.into_iter();
     let actors = actors.map(|kind| Box::new(ActorDetector::load(evidence, kind)) as Box<_>);
-    actors.collect()
+    let mut all: Vec<Box<dyn Detector>> = actors.collect();
+    all.push(Box::new(NetworkDetector::load(evidence)));
+    all.push(Box::new(StorageDetector::load(evidence)));
+    all
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::hist::{BUCKET_CNT, Histogram, quantile_ns};
 use super::{
-    DEVICE_CLASS_CNT, DEVICE_NAMES, DetectorMetrics, InputMetrics, LlcMetrics, Metrics, Program,
-    ProgramMetrics, ROLE_CNT, ROLE_NAMES, ROLE_SLOT_CNT, RoleMetrics, Snapshot,
+    DEVICE_CLASS_CNT, DEVICE_NAMES, DetectorMetrics, InputMetrics, LlcMetrics, Metrics,
+    NapiMetrics, Program, ProgramMetrics, ROLE_CNT, ROLE_NAMES, ROLE_SLOT_CNT, RoleMetrics,
+    Snapshot,
 };
 use crate::detect::cost::Cost;
 use crate::intf;
@@ -78,6 +79,7 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
     };
     metrics.detector_costs = detector_metrics(before, after);
     add_input(&mut metrics, before, after);
+    metrics.napi = napi_metrics(before, after);
     add_state(&mut metrics, after);
     metrics
 }
@@ -239,6 +241,21 @@ fn add_input(metrics: &mut Metrics, before: Option<&Snapshot>, after: &Snapshot)
         after.queue_dropped_cnt,
         before.map_or(0, |before| before.queue_dropped_cnt),
     );
+}
+
+/// Of the CPUs that have polled at all in the interval.
+fn napi_metrics(before: Option<&Snapshot>, after: &Snapshot) -> BTreeMap<u32, NapiMetrics> {
+    let metrics = |(cpu, now): (u32, &intf::napi_counters)| {
+        let earlier = before.and_then(|before| before.napi.get(cpu as usize));
+        let earlier = earlier.copied().unwrap_or_default();
+        let metrics = NapiMetrics {
+            polls: growth(now.poll_cnt, earlier.poll_cnt),
+            packets: growth(now.packet_cnt, earlier.packet_cnt),
+        };
+        (cpu, metrics)
+    };
+    let all = (0..).zip(&after.napi).map(metrics);
+    all.filter(|(_, metrics)| metrics.polls > 0).collect()
 }
 
 fn add_state(metrics: &mut Metrics, after: &Snapshot) {

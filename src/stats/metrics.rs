@@ -109,6 +109,10 @@ pub struct Metrics {
     #[stat(desc = "input events dropped because the daemon's queue was full")]
     pub input_queue_drops: u64,
 
+    /// By CPU.
+    #[stat(desc = "CPUs that polled network devices while there was a game")]
+    pub napi: BTreeMap<u32, NapiMetrics>,
+
     /// The game's process.
     #[stat(desc = "process id of the game; 0: none")]
     pub game_pid: u32,
@@ -207,6 +211,22 @@ pub struct DetectorMetrics {
     /// Mean.
     #[stat(desc = "mean time of an event, in nanoseconds; 0: the kernel's BPF statistics are off")]
     pub mean_ns: f64,
+}
+
+/// What one CPU did for network devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Stats)]
+#[stat(
+    desc = "what one CPU did for network devices while there was a game",
+    _om_prefix = "napi_",
+    _om_label = "cpu"
+)]
+pub struct NapiMetrics {
+    /// Polls.
+    #[stat(desc = "polls of network devices")]
+    pub polls: u64,
+    /// Packets.
+    #[stat(desc = "packets they found")]
+    pub packets: u64,
 }
 
 /// Cost of one BPF program.

@@ -19,7 +19,7 @@ use scx_stats::{Meta, StatsServerData};
 
 pub use explanation::{EvidenceExplanation, Explanation, Place, THREADS_MAX, ThreadExplanation};
 pub use metrics::{
-    DetectorMetrics, InputMetrics, LlcMetrics, Metrics, ProgramMetrics, RoleMetrics,
+    DetectorMetrics, InputMetrics, LlcMetrics, Metrics, NapiMetrics, ProgramMetrics, RoleMetrics,
 };
 pub use server::{EXPLAIN, EXPLAIN_PID, SOCKET_PATH, StatsServer};
 pub use snapshot::{Game, Llc, Program, Snapshot};
@@ -67,6 +67,7 @@ fn described() -> StatsServerData<(), ()> {
         .add_meta(LlcMetrics::meta())
         .add_meta(InputMetrics::meta())
         .add_meta(DetectorMetrics::meta())
+        .add_meta(NapiMetrics::meta())
         .add_meta(ProgramMetrics::meta())
 }
 

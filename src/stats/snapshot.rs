@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub drained_cnt: [u64; DEVICE_CLASS_CNT],
     /// Drained input events that found the daemon's queue full.
     pub queue_dropped_cnt: u64,
+    /// What each possible CPU did for network devices.
+    pub napi: Vec<intf::napi_counters>,
     /// The game, if one runs.
     pub game: Option<Game>,
     /// Name and state of each detector.

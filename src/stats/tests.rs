@@ -36,6 +36,13 @@ pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snaps
         input: InputTotals::new([2 * count; DEVICE_CLASS_CNT], 0),
         drained_cnt: [count; DEVICE_CLASS_CNT],
         queue_dropped_cnt: 0,
+        napi: vec![
+            intf::napi_counters::default(),
+            intf::napi_counters {
+                poll_cnt: count,
+                packet_cnt: 2 * count,
+            },
+        ],
         game: Some(Game {
             pid: 42,
             name: "Game.exe".into(),
@@ -110,6 +117,12 @@ fn difference_covers_the_interval_alone() {
             drained: 250
         }
     );
+    // The CPU that never polled has no place.
+    let napi = NapiMetrics {
+        polls: 250,
+        packets: 500,
+    };
+    assert_eq!(metrics.napi, [(1, napi)].into());
     assert_eq!(metrics.waits, 500);
     assert_eq!(
         metrics.programs["gamer_enqueue"],

@@ -43,6 +43,8 @@ fn doctor_finds_all_detectors_and_nothing_missing() {
         "gpu",
         "compositor",
         "audio",
+        "network",
+        "storage",
     ] {
         let name = format!("detector {name}");
         let is_ok = |(one, state, _): &(String, String, String)| *one == name && state == "ok";

@@ -3,6 +3,8 @@
 //! line here and nothing else.
 
 mod bad_input;
+mod cost;
+mod desktop;
 mod doctor;
 mod environment;
 mod explain;
@@ -10,9 +12,12 @@ mod life;
 mod load;
 pub(crate) mod malformed_btf;
 mod modules;
+mod network;
 pub(crate) mod outside;
+mod peer;
 mod roles;
 mod signals;
+mod storage;
 mod storms;
 pub(crate) mod topology;
 pub(crate) mod verifier;

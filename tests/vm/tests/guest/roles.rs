@@ -50,7 +50,7 @@ fn threads() -> Vec<(u32, String)> {
 }
 
 /// What each thread was seen doing within the time that counts, by name.
-fn seen(evidence: &Evidence) -> BTreeMap<String, Vec<EvidenceKind>> {
+pub(super) fn seen(evidence: &Evidence) -> BTreeMap<String, Vec<EvidenceKind>> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("there is this clock");
     let now_ns = u64::try_from(Duration::from(now).as_nanos()).expect("not that late");
     let kinds = |tid| {
@@ -64,6 +64,14 @@ fn seen(evidence: &Evidence) -> BTreeMap<String, Vec<EvidenceKind>> {
     let all = threads().into_iter().map(|(tid, name)| (name, kinds(tid)));
     all.filter(|(_, kinds): &(_, Vec<_>)| !kinds.is_empty())
         .collect()
+}
+
+/// Since when the thread of this name is seen doing `kind`, in ns of `CLOCK_MONOTONIC`.
+pub(super) fn since(evidence: &Evidence, name: &str, kind: EvidenceKind) -> Option<u64> {
+    let (tid, _) = threads().into_iter().find(|(_, one)| one == name)?;
+    let seen = evidence.of_thread(tid).ok()?;
+    let seen = seen.into_iter().find(|seen| seen.kind == kind)?;
+    Some(seen.since_ns)
 }
 
 #[test]

@@ -12,7 +12,9 @@ use scx_gamer::detect::actor::ActorDetector;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
 use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::input::{InputDetector, InputOptions, RingLayout};
+use scx_gamer::detect::network::NetworkDetector;
 use scx_gamer::detect::process::ProcessEvents;
+use scx_gamer::detect::storage::StorageDetector;
 use scx_gamer::events::CpuNode;
 use scx_gamer::topology::Layout;
 use scx_utils::Topology;
@@ -57,6 +59,10 @@ fn every_program_passes_the_verifier() {
     report_new("actor", || {
         ActorDetector::load(&evidence, EvidenceKind::Input)
     });
+    // These stay only while there is a game.
+    evidence.set_game(u32::MAX).unwrap();
+    report_new("network", || NetworkDetector::load(&evidence));
+    report_new("storage", || StorageDetector::load(&evidence));
 }
 
 /// Loads an object and reports the programs that came with it, under the names that the kernel

@@ -1,0 +1,75 @@
+//! Goal: what a look at a message or a request costs is known, and small for whoever is not the
+//! game. Method: the kernel's own run time statistics, in counted time: one instruction is 1 ns, and
+//! two reads of the clock are within.
+
+use std::time::Duration;
+
+use libbpf_rs::query::ProgInfoIter;
+use scx_gamer::detect::evidence::Evidence;
+use scx_gamer::detect::network::NetworkDetector;
+use scx_gamer::detect::storage::StorageDetector;
+use scx_gamer::scheduler::enable_run_time_stats;
+
+use super::network::loopback_up;
+use super::peer::{Peer, tcp_echo, udp_echo};
+use super::require_vm;
+use super::storage::Device;
+use crate::support::wait_for;
+
+/// Of an event by a process that is not the game's.
+const OUTSIDER_NS_MAX: u64 = 500;
+
+/// Runs of the programs of these names, and their time in ns.
+fn runs(names: &[&str]) -> (u64, u64) {
+    let all = ProgInfoIter::default();
+    let mine = all.filter(|info| names.contains(&&*info.name.to_string_lossy()));
+    mine.fold((0, 0), |(cnt, ns), info| {
+        (cnt + info.run_cnt, ns + info.run_time_ns)
+    })
+}
+
+/// Mean time in ns of these programs' runs in the half second after the deeds have begun.
+fn mean_ns(names: &[&str], peer: &mut Peer, what: &str) -> u64 {
+    peer.begin();
+    let (cnt_before, ns_before) = runs(names);
+    wait_for(Duration::from_millis(500), || false);
+    let (cnt, ns) = runs(names);
+    let (cnt, ns) = (cnt - cnt_before, ns - ns_before);
+    assert!(cnt > 0, "{what}: no event");
+    println!("{what}: {} ns each of {cnt} events", ns / cnt);
+    ns / cnt
+}
+
+#[test]
+#[ignore = "runs inside the VM"]
+fn outsiders_cost_next_to_nothing() {
+    require_vm();
+    loopback_up();
+    let _stats = enable_run_time_stats().unwrap();
+    let evidence = Evidence::create().unwrap();
+    // Nobody that does anything here.
+    evidence.set_game(u32::MAX).unwrap();
+    let _network = NetworkDetector::load(&evidence);
+    let _storage = StorageDetector::load(&evidence);
+    let _device = Device::make();
+    let (udp, tcp) = (udp_echo("127.0.0.1:0"), tcp_echo("127.0.0.1:0"));
+    let messages = ["network_send", "network_receive"].as_slice();
+    for (deed, on, names) in [
+        ("udp", udp.as_str(), messages),
+        ("bulk", &tcp, messages),
+        ("read", Device::PATH, &["storage_request"]),
+    ] {
+        let start = || Peer::start("cost", 60, &[(deed, on)]);
+        let outsider = mean_ns(names, &mut start(), &format!("{deed} by others"));
+        assert!(outsider < OUTSIDER_NS_MAX);
+        let mut game = start();
+        evidence.set_game(game.pid()).unwrap();
+        // The other side of a connection is not the game.
+        mean_ns(
+            names,
+            &mut game,
+            &format!("{deed} by the game and its other side"),
+        );
+        evidence.set_game(u32::MAX).unwrap();
+    }
+}
