@@ -138,7 +138,7 @@ static __always_inline bool may_find_work(s32 cpu)
 static __always_inline void call_missed_idle(struct task_struct *p, s32 cpu)
 {
 	if (is_waiting(QUEUE_OF_LLC(get_llc(cpu))))
-		call_idle_cpu(p);
+		call_any_idle_cpu(p);
 }
 
 #endif

@@ -2,6 +2,7 @@
 /*
  * Enqueue: which queue a task waits in, under which deadline, and who will look for it.
  *
+ *   woken, and to put off who runs there  straight to its CPU, before everything
  *   per-CPU kernel thread, just woken     straight to its CPU
  *   one CPU only, or migration disabled   that CPU's own queue
  *   everything else                       the queue of the LLC it last ran in
@@ -15,6 +16,7 @@
 
 #include "accounting.bpf.h"
 #include "preempt.bpf.h"
+#include "task_life.bpf.h"
 
 static __always_inline bool is_percpu_kthread(const struct task_struct *p,
 					      const struct task_ctx *tctx)
@@ -67,15 +69,20 @@ static __always_inline s32 home_cpu_of(struct task_struct *p, bool unmovable)
 	return bpf_cpumask_any_distribute(p->cpus_ptr);
 }
 
+static __always_inline void call_idle_cpu(s32 cpu)
+{
+	scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+	count(STAT_KICK_IDLE);
+}
+
 /* Wakes an idle CPU that @p may use, so that it looks at the queues; whether there was one. */
-static __always_inline bool call_idle_cpu(struct task_struct *p)
+static __always_inline bool call_any_idle_cpu(struct task_struct *p)
 {
 	s32 cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 
 	if (cpu < 0)
 		return false;
-	scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
-	count(STAT_KICK_IDLE);
+	call_idle_cpu(cpu);
 	return true;
 }
 
@@ -92,11 +99,43 @@ static __always_inline void call_for(struct task_struct *p, const struct arrival
 		}
 		return;
 	}
-	if (call_idle_cpu(p))
+	if (call_any_idle_cpu(p))
 		return;
 	cpu = find_victim(p, who, home_cpu);
 	if (cpu >= 0)
 		kick_victim(cpu);
+}
+
+static __always_inline bool goes_first(const struct arrival *who, u32 queue_idx)
+{
+	return !is_waiting(queue_idx) ||
+	       policy_delta_ns(who->now_ns + who->span_ns, get_queue(queue_idx)->deadline_ns) < 0;
+}
+
+/*
+ * Whether a woken task may have the CPU that it wakes on at once: that CPU runs the task to be put
+ * off, and nobody waits there who goes before the arrival.
+ */
+static __always_inline bool may_take_home(struct task_struct *p, const struct arrival *who,
+					  s32 home_cpu, u32 llc, bool fixed, u64 enq_flags)
+{
+	if (!(enq_flags & SCX_ENQ_WAKEUP) || (enq_flags & SCX_ENQ_REENQ) ||
+	    scx_bpf_task_cpu(p) != home_cpu || !goes_first(who, QUEUE_OF_CPU(home_cpu)) ||
+	    !goes_first(who, QUEUE_OF_LLC(llc)))
+		return false;
+	return fixed ? victim_span_ns(who, home_cpu) : find_victim(p, who, home_cpu) == home_cpu;
+}
+
+/*
+ * Puts the task before everything that waits for its CPU, and the running one off: it is the next
+ * to run, whatever else happens. A kick would cost an interrupt of the CPU's own, and the queue a
+ * look by dispatch. From here on there is nobody to be put off there, until it runs.
+ */
+static __always_inline void take_home(struct task_struct *p, s32 home_cpu, u64 slice, u64 enq_flags)
+{
+	get_cpu_ctx(home_cpu)->run_start_ns = 0;
+	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, enq_flags | SCX_ENQ_PREEMPT);
+	count(STAT_PREEMPT);
 }
 
 static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx *tctx,
@@ -108,24 +147,30 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	s32 home_cpu = home_cpu_of(p, unmovable);
 	u32 llc = get_llc(home_cpu);
 	u32 queue_idx = fixed ? QUEUE_OF_CPU(home_cpu) : QUEUE_OF_LLC(llc);
-	struct arrival who = {.now_ns = now_ns, .boost = earned_boost(tctx)};
-	bool in_window = is_in_window(who.boost);
+	struct arrival who = {.now_ns = now_ns};
+	s32 idle_cpu = -1;
+	bool in_window;
 
 	leave_queue(tctx);
-	tctx->vruntime_ns = policy_vruntime_clamp(tctx->vruntime_ns, vtime.now_ns,
-						  POLICY_LAG_NS_MAX, wait_bound_ns);
+	begin_wait(p, tctx, enq_flags, now_ns);
+	who.boost = earned_boost(tctx);
+	in_window = is_in_window(who.boost);
 	who.span_ns = task_span_ns(tctx, now_ns, who.boost, in_window);
 	if (in_window)
 		count(STAT_WINDOW_HIT);
 	if (tctx->boost && !who.boost)
 		count(STAT_SPIN_UNBOOSTED);
 
-	if (kthreads_direct && is_percpu_kthread(p, tctx) && (enq_flags & SCX_ENQ_WAKEUP) &&
-	    !(enq_flags & SCX_ENQ_REENQ) && !would_starve(home_cpu, llc, now_ns)) {
+	if (may_take_home(p, &who, home_cpu, llc, fixed, enq_flags)) {
+		idle_cpu = fixed ? -1 : scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+		if (idle_cpu < 0) {
+			take_home(p, home_cpu, slice_of_queue(queue_idx, llc), enq_flags);
+			return;
+		}
+	} else if (kthreads_direct && is_percpu_kthread(p, tctx) && (enq_flags & SCX_ENQ_WAKEUP) &&
+		   !(enq_flags & SCX_ENQ_REENQ) && !would_starve(home_cpu, llc, now_ns)) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
 		count(STAT_DISPATCH_KTHREAD);
-		if (victim_span_ns(&who, home_cpu))
-			kick_victim(home_cpu);
 		return;
 	}
 
@@ -133,7 +178,10 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	scx_bpf_dsq_insert_vtime(p, dsq_of_queue(queue_idx), slice_of_queue(queue_idx, llc),
 				 tctx->deadline_ns, enq_flags);
 	count(fixed ? STAT_ENQUEUE_OWN : STAT_ENQUEUE_LLC);
-	call_for(p, &who, home_cpu, fixed);
+	if (idle_cpu >= 0)
+		call_idle_cpu(idle_cpu);
+	else
+		call_for(p, &who, home_cpu, fixed);
 }
 
 #endif

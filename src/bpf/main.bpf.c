@@ -29,7 +29,8 @@ struct {
 
 s32 BPF_STRUCT_OPS(gamer_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
-	return select_warm_cpu(p, prev_cpu, wake_flags);
+	/* The search would claim an idle CPU; enqueue looks for one, once the task is counted. */
+	return dispatch_direct ? select_warm_cpu(p, prev_cpu, wake_flags) : prev_cpu;
 }
 
 void BPF_STRUCT_OPS(gamer_enqueue, struct task_struct *p, u64 enq_flags)
@@ -64,14 +65,6 @@ void BPF_STRUCT_OPS(gamer_tick, struct task_struct *p)
 	call_missed_idle(p, cpu);
 }
 
-void BPF_STRUCT_OPS(gamer_runnable, struct task_struct *p, u64 enq_flags)
-{
-	struct task_ctx *tctx = get_task_ctx(p);
-
-	if (tctx)
-		wake_task(p, tctx, enq_flags);
-}
-
 void BPF_STRUCT_OPS(gamer_running, struct task_struct *p)
 {
 	struct task_ctx *tctx = get_task_ctx(p);
@@ -90,14 +83,6 @@ void BPF_STRUCT_OPS(gamer_stopping, struct task_struct *p, bool runnable)
 
 	if (tctx)
 		end_run(tctx, scx_bpf_task_cpu(p), runnable, scx_bpf_now());
-}
-
-void BPF_STRUCT_OPS(gamer_quiescent, struct task_struct *p, u64 deq_flags)
-{
-	struct task_ctx *tctx = get_task_ctx(p);
-
-	if (tctx)
-		put_task_to_rest(tctx);
 }
 
 /* Closes the gap between the last look at the queues and the idle bit; see queue.bpf.h. */
@@ -150,6 +135,15 @@ void BPF_STRUCT_OPS(gamer_enable, struct task_struct *p)
 
 	if (tctx)
 		adopt_task(p, tctx);
+}
+
+/* It leaves for another scheduling class. Who waits and does not leave is queued anew. */
+void BPF_STRUCT_OPS(gamer_disable, struct task_struct *p)
+{
+	struct task_ctx *tctx = get_task_ctx(p);
+
+	if (tctx)
+		put_task_to_rest(tctx);
 }
 
 s32 BPF_STRUCT_OPS_SLEEPABLE(gamer_init_task, struct task_struct *p,
@@ -220,15 +214,14 @@ SCX_OPS_DEFINE(gamer_ops,
 	       .enqueue		= (void *)gamer_enqueue,
 	       .dispatch	= (void *)gamer_dispatch,
 	       .tick		= (void *)gamer_tick,
-	       .runnable	= (void *)gamer_runnable,
 	       .running		= (void *)gamer_running,
 	       .stopping	= (void *)gamer_stopping,
-	       .quiescent	= (void *)gamer_quiescent,
 	       .update_idle	= (void *)gamer_update_idle,
 	       .cpu_release	= (void *)gamer_cpu_release,
 	       .set_weight	= (void *)gamer_set_weight,
 	       .set_cpumask	= (void *)gamer_set_cpumask,
 	       .enable		= (void *)gamer_enable,
+	       .disable		= (void *)gamer_disable,
 	       .init_task	= (void *)gamer_init_task,
 	       .exit_task	= (void *)gamer_exit_task,
 	       .dump		= (void *)gamer_dump,

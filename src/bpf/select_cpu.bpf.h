@@ -14,17 +14,16 @@
 #include "context.bpf.h"
 #include "queue.bpf.h"
 #include "stats.bpf.h"
+#include "task_life.bpf.h"
 
 static __always_inline s32 select_warm_cpu(struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
 	bool is_idle = false;
-	s32 cpu;
+	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
+	struct task_ctx *tctx = get_task_ctx(p);
 
-	/* The search would claim an idle CPU; enqueue looks for one, once the task is counted. */
-	if (!dispatch_direct)
-		return prev_cpu;
-	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
-	if (is_idle && !is_waiting(QUEUE_OF_CPU(cpu))) {
+	if (tctx && is_idle && !is_waiting(QUEUE_OF_CPU(cpu))) {
+		begin_wait(p, tctx, SCX_ENQ_WAKEUP, scx_bpf_now());
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
 		count(STAT_DISPATCH_IDLE);
 	}

@@ -37,17 +37,24 @@ static __always_inline void adopt_task(struct task_struct *p, struct task_ctx *t
 	tctx->pinned = p->nr_cpus_allowed == 1;
 }
 
-static __always_inline void wake_task(struct task_struct *p, struct task_ctx *tctx, u64 enq_flags)
+/*
+ * From here on the task waits for a CPU, if it did not yet. There is no ops.runnable: what has to
+ * be done is done once, where the task is queued.
+ */
+static __always_inline void begin_wait(struct task_struct *p, struct task_ctx *tctx, u64 enq_flags,
+				       u64 now_ns)
 {
-	u64 now_ns = scx_bpf_now();
+	u64 credit_ns = POLICY_LAG_NS_MAX;
 
 	if (enq_flags & SCX_ENQ_WAKEUP) {
 		tctx->recent_run_ns = 0;
 		tctx->awake_run_ns = 0;
-		tctx->vruntime_ns = policy_vruntime_clamp(tctx->vruntime_ns, vtime.now_ns,
-							  sleep_credit_ns, wait_bound_ns);
+		credit_ns = sleep_credit_ns;
 	}
-	tctx->wait_start_ns = now_ns;
+	tctx->vruntime_ns = policy_vruntime_clamp(tctx->vruntime_ns, vtime.now_ns, credit_ns,
+						  wait_bound_ns);
+	if (!tctx->wait_start_ns)
+		tctx->wait_start_ns = now_ns;
 	refresh_roles(p, tctx, now_ns);
 }
 
