@@ -14,11 +14,10 @@ pub mod process;
 
 use std::fmt;
 
-use crate::intf;
-
 use self::actor::{ActorDetector, HOOKS};
 use self::cost::Cost;
 use self::evidence::{Evidence, EvidenceKind};
+use crate::intf;
 
 /// Whether a detector works here, for the log, the monitor and `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -72,8 +72,8 @@ fn threads_are_explained_with_their_roles_and_evidence() {
     ] {
         let lines = of_thread(&text, name);
         assert!(lines[0].contains(boost), "{name}: {lines:?}");
-        let tells = |line: &&str| line.contains(evidence) && line.contains(hook);
-        assert!(lines[1..].iter().any(|line| tells(&line)), "{lines:?}");
+        let tells = |line: &str| line.contains(evidence) && line.contains(hook);
+        assert!(lines[1..].iter().any(|line| tells(line)), "{lines:?}");
     }
     assert!(!text.contains("does not count"), "{text}");
     let costs = text.lines().last().unwrap();
