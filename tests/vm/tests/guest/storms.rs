@@ -153,8 +153,8 @@ fn a_clock_that_is_set_changes_no_role_and_starves_nobody() {
         thread::park_timeout(ROLE_ENDS);
         let then = daemon.metrics();
         let goes_on = daemon.wait_for_metrics(Duration::from_secs(1), |now| {
-            let grows = |role: &str| now.roles[*role].stints > then.roles[*role].stints;
-            now.game_pid == game && ROLES.iter().all(|role| grows(role))
+            let grows = |role: &&str| now.roles[*role].stints > then.roles[*role].stints;
+            now.game_pid == game && ROLES.iter().all(grows)
         });
         assert!(
             goes_on.is_some(),
