@@ -313,9 +313,10 @@ impl<S: ProcessSource> GameFinder<S> {
             let pid = challenger.unwrap_or(pid);
             self.candidates
                 .get(pid)
-                .map(|candidate| describe(candidate, now))
+                .map(|candidate| GameInfo::of(candidate, now))
         } else {
-            self.best_alive().map(|candidate| describe(candidate, now))
+            self.best_alive()
+                .map(|candidate| GameInfo::of(candidate, now))
         };
         self.publish(next, now);
         let after = self
@@ -388,20 +389,4 @@ fn find_named(source: &impl ProcessSource, pid: u32) -> Result<Named, GameError>
         name,
         start_ticks: identity.start_ticks,
     })
-}
-
-fn describe(candidate: &Candidate, now: Instant) -> GameInfo {
-    let (name, evidence) = candidate
-        .claim
-        .as_ref()
-        .map(|claim| (claim.name.clone(), claim.evidence.clone()))
-        .unwrap_or_default();
-    GameInfo {
-        pid: candidate.pid,
-        start_ticks: candidate.start_ticks,
-        name,
-        confidence: candidate.confidence(),
-        evidence,
-        since: now,
-    }
 }

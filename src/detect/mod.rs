@@ -16,13 +16,12 @@ pub mod storage;
 
 use std::fmt;
 
-use crate::intf;
-
 use self::actor::{ActorDetector, HOOKS};
 use self::cost::Cost;
 use self::evidence::{Evidence, EvidenceKind};
 use self::network::NetworkDetector;
 use self::storage::StorageDetector;
+use crate::intf;
 
 /// Whether a detector works here, for the log, the monitor and `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq)]

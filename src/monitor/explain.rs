@@ -191,8 +191,8 @@ mod tests {
         let expected = "\
 game? (pid 10): of the game's family, owns a display, hands input to the game
        11  render?[2J        boost 6 for gpu, game
-           gpu: since 12.0s, 142 a second, last 2.0ms ago (hook xe_exec_ioctl)
-           storage: since 12.0s, 142 a second, last 2.0ms ago (hook xe_exec_ioctl); does not count for this process
+           gpu: since 12s, 142 a second, last 2.0ms ago (hook xe_exec_ioctl)
+           storage: since 12s, 142 a second, last 2.0ms ago (hook xe_exec_ioctl); does not count for this process
        12  data-loop.0       RT, not ours
        13  sleeper           not met yet
 and 3 more threads

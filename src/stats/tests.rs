@@ -18,8 +18,8 @@ use crate::detect::input::InputTotals;
 pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snapshot {
     let cpu = intf::cpu_stats {
         counters: [count; intf::STAT_CNT as usize],
-        role_stint_cnt: [count; ROLE_SLOT_CNT],
-        role_run_ns: [count * 1_000_000; ROLE_SLOT_CNT],
+        role_stint_cnt: by_role(count),
+        role_run_ns: by_role(count * 1_000_000),
         wait_max_ns: 5_000_000,
         wait_hist: std::array::from_fn(|bucket| if bucket == 20 { count } else { 0 }),
     };
@@ -65,6 +65,11 @@ pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snaps
         )],
         programs: vec![program(1, "gamer_enqueue", count, count * 300)],
     }
+}
+
+/// There are more places than roles.
+fn by_role(count: u64) -> [u64; ROLE_SLOT_CNT] {
+    std::array::from_fn(|role| if role < ROLE_CNT { count } else { 0 })
 }
 
 fn program(id: u32, name: &str, run_cnt: u64, run_time_ns: u64) -> Program {

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::candidates::Candidate;
+
 /// What the user may ask of the finder.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GameOptions {
@@ -47,6 +49,24 @@ pub struct GameInfo {
     pub evidence: String,
     /// Since when it is the answer.
     pub since: Instant,
+}
+
+impl GameInfo {
+    /// A candidate as the answer from `now` on.
+    pub(super) fn of(candidate: &Candidate, now: Instant) -> Self {
+        let claim = candidate.claim.as_ref();
+        let (name, evidence) = claim
+            .map(|claim| (claim.name.clone(), claim.evidence.clone()))
+            .unwrap_or_default();
+        Self {
+            pid: candidate.pid,
+            start_ticks: candidate.start_ticks,
+            name,
+            confidence: candidate.confidence(),
+            evidence,
+            since: now,
+        }
+    }
 }
 
 /// Counts for the statistics.

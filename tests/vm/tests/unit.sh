@@ -36,6 +36,8 @@ install -D -m 644 "$1/packaging/scx_gamer.service" $unit
 complaints=$(systemd-analyze verify $unit 2>&1 | grep scx_gamer | grep -v 'Restart\(Steps\|MaxDelaySec\)')
 [ -z "$complaints" ] || fail "systemd-analyze verify: $complaints"
 
+# Comes back below, and must be heard of in the unit's private network.
+rmmod evdev || fail "evdev is in use"
 systemctl daemon-reload
 systemctl start scx_gamer || fail "it does not start"
 until_true 60 settled
@@ -45,14 +47,16 @@ grep -e CapBnd -e NoNewPrivs -e Seccomp: "/proc/$(property MainPID)/status"
 [ "$(stat -c '%a %U' /run/scx/root/stats)" = '660 root' ] || fail "the socket is open to others"
 echo "ok: it starts and attaches"
 
-# What each capability is for: another user's game, a module's function, the programs' run time.
+# What each right is for: another user's game, a module's function, the programs' run time; and the
+# kernel's word of the module.
 setpriv --reuid=65534 --clear-groups env SteamAppId=42 sleep 1000 &
 game=$!
+modprobe evdev || fail "evdev does not come back"
 $scx_gamer --monitor 1 >/run/monitor &
 monitor=$!
 until_true 60 says '^game: sleep' || fail "another user's game is not found: $(cat /run/monitor)"
 until_true 60 says '[0-9][num]s$' || fail "no cost per decision: $(cat /run/monitor)"
-says '^detector input reader: active.*evdev_read' || fail "no hook in a module: $(cat /run/monitor)"
+until_true 60 says '^detector input reader: active.*evdev_read' || fail "no hook in a module: $(cat /run/monitor)"
 kill $monitor $game
 wait
 cat /run/monitor

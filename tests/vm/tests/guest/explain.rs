@@ -54,8 +54,8 @@ fn threads_are_explained_with_their_roles_and_evidence() {
     assert!(plays.is_some(), "{}", daemon.log());
     let game = daemon.metrics().game_pid;
     let text = explained(game);
-    assert!(text.starts_with("gamesim (pid "), "{text}");
-    assert!(text.lines().next().unwrap().contains("the game"), "{text}");
+    let head = format!("(pid {game}): the game");
+    assert!(text.lines().next().unwrap().ends_with(&head), "{text}");
     for (name, boost, evidence, hook) in [
         (
             "render",
@@ -73,7 +73,7 @@ fn threads_are_explained_with_their_roles_and_evidence() {
         let lines = of_thread(&text, name);
         assert!(lines[0].contains(boost), "{name}: {lines:?}");
         let tells = |line: &&str| line.contains(evidence) && line.contains(hook);
-        assert!(lines[1..].iter().any(|line| tells(&line)), "{lines:?}");
+        assert!(lines[1..].iter().any(tells), "{lines:?}");
     }
     assert!(!text.contains("does not count"), "{text}");
     let costs = text.lines().last().unwrap();

@@ -154,7 +154,7 @@ fn a_clock_that_is_set_changes_no_role_and_starves_nobody() {
         let then = daemon.metrics();
         let goes_on = daemon.wait_for_metrics(Duration::from_secs(1), |now| {
             let grows = |role: &&str| now.roles[*role].stints > then.roles[*role].stints;
-            now.game_pid == game && ROLES.iter().all(|role| grows(&role))
+            now.game_pid == game && ROLES.iter().all(grows)
         });
         assert!(
             goes_on.is_some(),
