@@ -26,3 +26,8 @@ pub mod detect_actor {
 pub mod process {
     include!(concat!(env!("OUT_DIR"), "/process_skel.rs"));
 }
+
+/// The sync detector.
+pub mod detect_sync {
+    include!(concat!(env!("OUT_DIR"), "/detect_sync_skel.rs"));
+}

@@ -16,6 +16,7 @@ use crate::detect::game::live::LiveProcesses;
 use crate::detect::game::{GameFinder, GameInfo, GameOptions};
 use crate::detect::input::{InputDetector, InputOptions, InputTotals};
 use crate::detect::process::{ProcessEvent, ProcessEvents};
+use crate::detect::sync::SyncDetector;
 use crate::detect::{self, Detector, DetectorState};
 use crate::events::{CpuNode, EventQueue, EventRings, InputConsumer};
 use crate::topology::Layout;
@@ -55,9 +56,13 @@ impl Sensors {
             polling: processes.is_err(),
         };
         let finder = GameFinder::new(LiveProcesses, options, Arc::clone(&answer), Instant::now())?;
+        let mut detectors = detect::load_all(&evidence);
+        if config.detect_sync {
+            detectors.push(Box::new(SyncDetector::load(&evidence)));
+        }
         let sensors = Self {
             input: Input::start(&evidence, layout),
-            detectors: detect::load_all(&evidence),
+            detectors,
             evidence,
             processes,
             finder,

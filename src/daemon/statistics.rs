@@ -140,6 +140,7 @@ impl Statistics {
             llcs: attached.llcs(layout.llc_count()),
             input: sensors.input_totals()?,
             drained_cnt: DeviceClass::ALL.map(drained),
+            locks: sensors.evidence().lock_counts()?,
             queue_dropped_cnt: consumer.map_or(0, |consumer| consumer.lost_cnt()),
             game: sensors.game().map(|game| Game {
                 pid: game.pid,

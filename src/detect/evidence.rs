@@ -11,6 +11,7 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::sync::{LockCounts, LockWait};
 use crate::intf;
 use crate::skel::evidence::EvidenceSkelBuilder;
 
@@ -101,6 +102,9 @@ pub struct Evidence {
     processes: MapHandle,
     family: MapHandle,
     contexts: MapHandle,
+    lock_waits: MapHandle,
+    lock_counts: MapHandle,
+    wine_threads: MapHandle,
 }
 
 impl Evidence {
@@ -123,12 +127,18 @@ impl Evidence {
             processes: MapHandle::try_from(&skel.maps.process_evidence)?,
             family: MapHandle::try_from(&skel.maps.family)?,
             contexts: MapHandle::try_from(&skel.maps.task_ctxs)?,
+            lock_waits: MapHandle::try_from(&skel.maps.lock_waits)?,
+            lock_counts: MapHandle::try_from(&skel.maps.lock_counts)?,
+            wine_threads: MapHandle::try_from(&skel.maps.wine_threads)?,
         };
         check_value_size(&evidence.record, size_of::<intf::evidence>())?;
         check_value_size(&evidence.game, size_of::<intf::game_evidence>())?;
         check_value_size(&evidence.tasks, size_of::<intf::task_evidence>())?;
         check_value_size(&evidence.processes, size_of::<intf::process_evidence>())?;
         check_value_size(&evidence.contexts, size_of::<intf::task_ctx>())?;
+        check_value_size(&evidence.lock_waits, size_of::<intf::lock_wait>())?;
+        check_value_size(&evidence.lock_counts, size_of::<intf::lock_counters>())?;
+        check_value_size(&evidence.wine_threads, size_of::<intf::wine_task>())?;
         Ok(evidence)
     }
 
@@ -145,6 +155,9 @@ impl Evidence {
                 &self.processes,
                 &self.family,
                 &self.contexts,
+                &self.lock_waits,
+                &self.lock_counts,
+                &self.wine_threads,
             ];
             let ours = all.into_iter().find(|ours| ours.name() == theirs.name());
             let Some(ours) = ours else { continue };
@@ -160,13 +173,7 @@ impl Evidence {
     /// # Errors
     /// If there is no such thread, or if the map cannot be read.
     pub fn of_thread(&self, tid: u32) -> Result<Vec<Seen>> {
-        let pid = i32::try_from(tid).ok().and_then(Pid::from_raw);
-        let pid = pid.with_context(|| format!("{tid} is no thread id"))?;
-        let pidfd =
-            pidfd_open(pid, PIDFD_THREAD).with_context(|| format!("cannot open thread {tid}"))?;
-        let key = pidfd.as_raw_fd().to_ne_bytes();
-        let value = self.tasks.lookup(&key, MapFlags::ANY);
-        let Some(value) = value.context("cannot read the evidence about a thread")? else {
+        let Some(value) = of_thread(&self.tasks, tid)? else {
             return Ok(Vec::new());
         };
         let (words, _) = value.as_chunks();
@@ -180,6 +187,28 @@ impl Evidence {
         Ok(seen.filter(|seen| seen.last_ns != 0).collect())
     }
 
+    /// What one thread waits for, if it waits and the sync detector has seen it begin.
+    ///
+    /// # Errors
+    /// If there is no such thread, or if the map cannot be read.
+    pub fn lock_wait_of(&self, tid: u32) -> Result<Option<LockWait>> {
+        let value = of_thread(&self.lock_waits, tid)?;
+        Ok(value.and_then(|value| LockWait::parse(&value)))
+    }
+
+    /// How many waits have begun and ended since the maps were created.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn lock_counts(&self) -> Result<LockCounts> {
+        let per_cpu = self
+            .lock_counts
+            .lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)
+            .context("cannot read the counters of waits for locks")?
+            .context("the counters of waits for locks are missing")?;
+        Ok(LockCounts::sum(&per_cpu))
+    }
+
     /// Publishes the game's process to the BPF side; 0 means that there is none.
     ///
     /// # Errors
@@ -191,6 +220,17 @@ impl Evidence {
             .update(&0u32.to_ne_bytes(), &value, MapFlags::ANY)
             .context("cannot publish the game to the scheduler")
     }
+}
+
+/// What a task storage holds for one thread.
+fn of_thread(storage: &MapHandle, tid: u32) -> Result<Option<Vec<u8>>> {
+    let pid = i32::try_from(tid).ok().and_then(Pid::from_raw);
+    let pid = pid.with_context(|| format!("{tid} is no thread id"))?;
+    let pidfd =
+        pidfd_open(pid, PIDFD_THREAD).with_context(|| format!("cannot open thread {tid}"))?;
+    let key = pidfd.as_raw_fd().to_ne_bytes();
+    let value = storage.lookup(&key, MapFlags::ANY);
+    value.context("cannot read the evidence about a thread")
 }
 
 fn check_value_size(map: &MapHandle, expected: usize) -> Result<()> {

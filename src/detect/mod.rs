@@ -10,6 +10,7 @@ pub mod game;
 pub mod hook;
 pub mod input;
 pub mod process;
+pub mod sync;
 
 use std::fmt;
 

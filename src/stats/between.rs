@@ -8,6 +8,7 @@ use super::{
     DEVICE_CLASS_CNT, DEVICE_NAMES, InputMetrics, LlcMetrics, Metrics, Program, ProgramMetrics,
     ROLE_CNT, ROLE_NAMES, ROLE_SLOT_CNT, RoleMetrics, Snapshot,
 };
+use crate::detect::sync::LockKind;
 use crate::intf;
 
 /// A decision is what these callbacks do; programs are known by the end of their names.
@@ -76,6 +77,7 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
         ..Metrics::default()
     };
     add_input(&mut metrics, before, after);
+    add_locks(&mut metrics, before, after);
     add_state(&mut metrics, after);
     metrics
 }
@@ -211,6 +213,16 @@ fn add_input(metrics: &mut Metrics, before: Option<&Snapshot>, after: &Snapshot)
         after.queue_dropped_cnt,
         before.map_or(0, |before| before.queue_dropped_cnt),
     );
+}
+
+/// Counted by the sync detector, which outlives the scheduler.
+fn add_locks(metrics: &mut Metrics, before: Option<&Snapshot>, after: &Snapshot) {
+    let earlier = before.map(|before| before.locks).unwrap_or_default();
+    let begun = grown(&after.locks.begun, &earlier.begun);
+    let named = LockKind::ALL.into_iter().zip(begun);
+    metrics.lock_waits = named
+        .map(|(kind, cnt)| (kind.name().to_owned(), cnt))
+        .collect();
 }
 
 fn add_state(metrics: &mut Metrics, after: &Snapshot) {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::DEVICE_CLASS_CNT;
 use crate::detect::DetectorState;
 use crate::detect::input::InputTotals;
+use crate::detect::sync::LockCounts;
 use crate::intf;
 
 /// The counters and the state of scheduler, detectors and daemon, read at one moment. All counts
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub drained_cnt: [u64; DEVICE_CLASS_CNT],
     /// Drained input events that found the daemon's queue full.
     pub queue_dropped_cnt: u64,
+    /// Waits for locks, as the sync detector has counted them.
+    pub locks: LockCounts,
     /// The game, if one runs.
     pub game: Option<Game>,
     /// Name and state of each detector.

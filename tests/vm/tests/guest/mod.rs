@@ -11,6 +11,7 @@ pub(crate) mod malformed_btf;
 pub(crate) mod outside;
 mod roles;
 mod signals;
+mod sync;
 pub(crate) mod topology;
 pub(crate) mod verifier;
 

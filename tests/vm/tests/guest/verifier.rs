@@ -13,6 +13,7 @@ use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
 use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::input::{InputDetector, InputOptions, RingLayout};
 use scx_gamer::detect::process::ProcessEvents;
+use scx_gamer::detect::sync::SyncDetector;
 use scx_gamer::events::CpuNode;
 use scx_gamer::topology::Layout;
 use scx_utils::Topology;
@@ -57,6 +58,7 @@ fn every_program_passes_the_verifier() {
     report_new("actor", || {
         ActorDetector::load(&evidence, EvidenceKind::Input)
     });
+    report_new("sync", || SyncDetector::load(&evidence));
 }
 
 /// Loads an object and reports the programs that came with it, under the names that the kernel
