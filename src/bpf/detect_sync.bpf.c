@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The sync detector: notes for which lock a thread is about to wait and, where that can be known, who
- * holds it. It decides nothing.
+ * The sync detector: notes for which lock a thread is about to wait and, where that can be known,
+ * who holds it. It decides nothing.
  *
  * Looked at are threads of the game's family and those with evidence of their own; all others leave
  * at once. What memory is read is the waiter's own. Whom to believe is in policy_lock.h; here
@@ -11,11 +11,12 @@
  * - A mutex of ntsync: the kernel's object, which holds an id of Wine's own counting. Who takes one
  *   has told his id in a wait before, so these are remembered, by device.
  * - A mutex of Wine in shared memory ("fsync"): the same id in the word. A thread's own stands in
- *   its thread block, where Wine's GS register points, and is remembered when it waits.
+ *   its thread block, where Wine's GS register points, and is remembered when it waits. Two prefixes
+ *   count alike, so it counts within its process.
  *
- * Limits: a wait for one of several objects has no one holder. Condition variables, semaphores, events
- * and critical sections of Windows name nobody. glibc is read as 64-bit programs have it. A kprobe
- * cannot ask for a task by its id in a namespace.
+ * Limits: a wait for one of several objects has no one holder. Condition variables, semaphores,
+ * events and critical sections of Windows name nobody. glibc is read as 64-bit programs have it.
+ * A kprobe may not ask for a task by its id.
  *
  * A program that is entered again on its CPU, because a thread was preempted in it, is left out
  * by the kernel; struct lock_wait says what that means for its reader.
@@ -78,7 +79,7 @@ struct ntsync_obj___own {
 struct wait {
 	struct task_struct *waiter;
 	u64 lock;
-	u64 device; /* of ntsync; 0: none */
+	u64 scope; /* of ids of Wine's own counting, see struct wine_thread */
 	struct policy_lock_claim claim;
 	bool is_shared;
 	bool in_family;
@@ -102,6 +103,7 @@ static __always_inline bool begin(struct wait *wait, u64 lock, u32 flags, bool m
 	if (!wait->in_family && !bpf_task_storage_get(&task_evidence, wait->waiter, NULL, 0))
 		return false;
 	wait->lock = lock;
+	wait->scope = wait->waiter->tgid;
 	wait->is_shared = flags & FLAGS_SHARED;
 	wait->claim.kind = POLICY_LOCK_SILENT;
 	wait->may_ask = may_ask;
@@ -111,7 +113,7 @@ static __always_inline bool begin(struct wait *wait, u64 lock, u32 flags, bool m
 /* The waiter says which thread of Wine it is. */
 static __always_inline void remember_wine_thread(const struct wait *wait, u32 tid)
 {
-	struct wine_thread thread = { .device = wait->device, .tid = tid };
+	struct wine_thread thread = { .scope = wait->scope, .tid = tid };
 	struct wine_task *known = bpf_map_lookup_elem(&wine_threads, &thread);
 	struct wine_task task = { .start_ns = wait->waiter->start_time, .pid = wait->waiter->pid };
 
@@ -136,7 +138,7 @@ static __always_inline void learn_wine_thread(const struct wait *wait)
 /* The task by its id in the kernel; the caller releases it. */
 static __always_inline struct task_struct *find_wine_thread(const struct wait *wait)
 {
-	struct wine_thread thread = { .device = wait->device, .tid = wait->claim.owner };
+	struct wine_thread thread = { .scope = wait->scope, .tid = wait->claim.owner };
 	struct wine_task *known = bpf_map_lookup_elem(&wine_threads, &thread);
 	struct task_struct *task;
 
@@ -281,7 +283,7 @@ static __always_inline struct ntsync_obj___own *find_object(const struct wait *w
 	bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
 	object = BPF_CORE_READ(file, private_data);
 	if (!object || BPF_CORE_READ(object, file) != file ||
-	    (u64)BPF_CORE_READ(object, dev) != wait->device)
+	    (u64)BPF_CORE_READ(object, dev) != wait->scope)
 		return NULL;
 	return object;
 }
@@ -298,7 +300,7 @@ static __always_inline int on_ntsync(struct file *file, u32 cmd, u64 argp, bool 
 	if (!begin(&wait, 0, FLAGS_SHARED, may_ask) ||
 	    bpf_probe_read_user(&args, sizeof(args), (void *)argp))
 		return 0;
-	wait.device = (u64)BPF_CORE_READ(file, private_data);
+	wait.scope = (u64)BPF_CORE_READ(file, private_data);
 	if (args.owner)
 		remember_wine_thread(&wait, args.owner);
 	if (args.count != 1 || bpf_probe_read_user(&fd, sizeof(fd), (void *)args.objs))

@@ -167,8 +167,9 @@ ASSERT_LAYOUT(struct process_evidence, 24);
 #define FAMILY_MAX 1024
 
 /*
- * The wait of one task for a lock (`lock_waits`, task storage). It counts only while the task sleeps:
- * the end of a wait is missed when its hook interrupts itself on a CPU, and noted with the next one.
+ * The wait of one task for a lock (`lock_waits`, task storage). It counts only while the task
+ * sleeps: the kernel leaves out a hook while another task, preempted in the same, holds the CPU, so
+ * that the end of a wait can be missed; then the next one notes it.
  */
 struct lock_wait {
 	u64 since_ns;	 /* CLOCK_MONOTONIC; 0: does not wait */
@@ -187,9 +188,9 @@ struct lock_counters {
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct lock_counters, 64);
 
-/* A thread of Wine: its id there, and the device of ntsync that its prefix uses; 0: none. */
+/* A thread of Wine: its id there, and where that counts: a device of ntsync, or a process. */
 struct wine_thread {
-	u64 device;
+	u64 scope;
 	u64 tid;
 };
 ASSERT_LAYOUT(struct wine_thread, 16);

@@ -57,8 +57,8 @@ static __always_inline struct policy_lock_claim policy_lock_claim_pi(u32 word)
 
 /*
  * Any other futex, by its words and the value that the waiter expects in the first.
- * struct __pthread_mutex_s of 64-bit glibc begins with lock, count, owner, users, kind; Wine's mutex
- * with the owner and a count. @shared: the futex is not private to the process.
+ * struct __pthread_mutex_s of 64-bit glibc begins with lock, count, owner, users, kind; Wine's
+ * mutex with the owner and a count. @shared: the futex is not private to the process.
  */
 static __always_inline struct policy_lock_claim
 policy_lock_claim(const u32 words[POLICY_LOCK_WORDS], u32 expected, bool shared)

@@ -229,14 +229,11 @@ fn a_scribbled_owner_is_never_believed() {
     }
     rig.nobody_is_blamed(&["scribble", "self", "1"], LockKind::Refused);
 
-    // The kernel itself believes a PI word that names a living thread, and waits for it.
-    let (_locks, waiter) = rig.play(&["pi-word", "", &other]);
-    rig.expect(waiter, LockKind::Refused, None);
-    // Others it refuses at once; a word of 1 becomes the waiter's own id.
-    for garbage in ["4000000", "1"] {
+    // A word of 1 becomes the waiter's own id. The kernel may refuse such a wait at once.
+    for garbage in [&other, "4000000", "1"] {
         let refused = rig.count(LockKind::Refused);
         let _locks = rig.play(&["pi-word", "", garbage]);
-        let noted = wait_for(PATIENCE, || rig.count(LockKind::Refused) == refused + 1);
+        let noted = wait_for(PATIENCE, || rig.count(LockKind::Refused) > refused);
         assert!(noted, "{:?}", rig.evidence.lock_counts());
     }
     assert_eq!(rig.count(LockKind::Pi), 0);

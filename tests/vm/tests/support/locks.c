@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A program whose threads wait for locks, for tests/guest/sync.rs, which compiles it and knows who holds
- * what. It says "NAME ID" for each thread, waits for a line before it begins, lets go at the
- * next one, says "done", and ends at the third.
+ * A program whose threads wait for locks, for tests/guest/sync.rs, which compiles it:
+ *
+ *	locks SCENARIO [KIND [NUMBER]]
+ *
+ * It says "holder ID" and waits for a line before it begins. Each waiter says "waiter ID" before it
+ * waits. At the next line the holder lets go, and says "done" when all have got the lock. At the
+ * third the program ends.
  */
 #define _GNU_SOURCE
 #include <asm/prctl.h>
@@ -36,6 +40,7 @@ struct wait_args {
 #define CREATE_MUTEX _IOW('N', 0x84, struct mutex_args)
 #define MUTEX_UNLOCK _IOWR('N', 0x85, struct mutex_args)
 #define CREATE_EVENT _IOW('N', 0x87, struct event_args)
+#define EVENT_SET    _IOR('N', 0x88, uint32_t)
 
 /* As in programs: what follows the condition variable is a lock. */
 static struct {
@@ -47,7 +52,9 @@ static pthread_mutex_t *lock = &shared.mutex;
 static uint32_t *word;
 static volatile int stop, signaled;
 static int device, object;
-static int scribbles_itself, waits_by_vector;
+static int scribbles_itself, waits_by_vector, is_event;
+static uint32_t owner_of_object = 4;
+static long waiter_cnt = 1;
 
 static void say(const char *name, long id)
 {
@@ -189,12 +196,12 @@ static void *contender(void *unused)
 	return unused;
 }
 
-static volatile uint32_t turn;
+static volatile uint32_t turn, sides;
 static volatile long turns;
 
-static void *player(void *side)
+static void *player(void *unused)
 {
-	uint32_t own = (uint32_t)(uintptr_t)side;
+	uint32_t own = __sync_fetch_and_add(&sides, 1);
 
 	while (!stop) {
 		if (turn != own) {
@@ -206,7 +213,7 @@ static void *player(void *side)
 		syscall(SYS_futex, &turn, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
 	}
 	syscall(SYS_futex, &turn, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
-	return NULL;
+	return unused;
 }
 
 static void make_lock(const char *kind)
@@ -223,106 +230,174 @@ static void make_lock(const char *kind)
 	pthread_mutex_init(lock, &attr);
 }
 
-static void take_ntsync(const char *kind)
+static void take_lock(const char *kind, long number)
+{
+	make_lock(kind);
+	pthread_mutex_lock(lock);
+	waiter_cnt = number;
+}
+
+static void take_nested(const char *kind, long number)
+{
+	pthread_t thread;
+
+	take_lock(kind, number);
+	pthread_create(&thread, NULL, middle, "middle");
+	while (!shared.second.__data.__owner)
+		usleep(1000);
+}
+
+static void take_and_scribble(const char *kind, long number)
+{
+	take_lock(kind, 1);
+	scribbles_itself = !strcmp(kind, "self");
+	lock->__data.__owner = number;
+}
+
+static void scribble_pi(const char *kind, long number)
+{
+	(void)kind;
+	*word = number;
+}
+
+static void take_wine(const char *kind, long number)
+{
+	(void)number;
+	waits_by_vector = !strcmp(kind, "vector");
+	become_wine(4);
+	syscall(SYS_futex, word, FUTEX_WAIT, 1, NULL);
+	word[0] = 4;
+	word[1] = 1;
+}
+
+static void release_wine(void)
+{
+	word[0] = 0;
+	syscall(SYS_futex, word, FUTEX_WAKE, 1);
+}
+
+static void take_ntsync(const char *kind, long number)
 {
 	struct mutex_args mutex = { 0, 0 };
 	struct event_args event = { 0, 0 };
 
+	(void)number;
 	device = open("/dev/ntsync", O_RDWR);
 	if (device < 0)
 		die("/dev/ntsync");
+	is_event = !strcmp(kind, "event");
 	/* Owned from its creation on, by somebody who never waited. */
 	if (!strcmp(kind, "stranger"))
-		mutex = (struct mutex_args){ 1000, 1 };
-	object = !strcmp(kind, "event") ? ioctl(device, CREATE_EVENT, &event) :
-					  ioctl(device, CREATE_MUTEX, &mutex);
-	if (object < 0 || (!strcmp(kind, "mutex") && ntsync_wait(4)))
+		mutex = (struct mutex_args){ owner_of_object = 1000, 1 };
+	object = is_event ? ioctl(device, CREATE_EVENT, &event) :
+			    ioctl(device, CREATE_MUTEX, &mutex);
+	if (object < 0 || (!strcmp(kind, "mutex") && ntsync_wait(owner_of_object)))
 		die("ntsync");
+}
+
+static void release_ntsync(void)
+{
+	struct mutex_args unlock = { owner_of_object, 0 };
+	uint32_t before;
+
+	if (is_event ? ioctl(object, EVENT_SET, &before) : ioctl(object, MUTEX_UNLOCK, &unlock))
+		die("ntsync");
+}
+
+static void release_lock(void)
+{
+	pthread_mutex_unlock(lock);
+}
+
+static void signal_cond(void)
+{
+	signaled = 1;
+	pthread_cond_signal(&shared.cond);
+}
+
+/* NUMBER threads, each of which gives up soon. */
+static void take_and_storm(const char *kind, long number)
+{
+	pthread_t threads[THREADS_MAX];
+
+	take_lock(kind, 1);
+	for (; number > 0; number -= THREADS_MAX) {
+		for (int i = 0; i < THREADS_MAX; i++)
+			pthread_create(&threads[i], NULL, short_locker, NULL);
+		for (int i = 0; i < THREADS_MAX; i++)
+			pthread_join(threads[i], NULL);
+	}
+}
+
+static void contend(const char *kind, long number)
+{
+	make_lock(kind);
+	waiter_cnt = number;
+}
+
+/* Two threads wake each other for NUMBER seconds; then the program ends. */
+static void play_ping_pong(const char *kind, long number)
+{
+	pthread_t threads[2];
+
+	(void)kind;
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, player, NULL);
+	sleep(number);
+	stop = 1;
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	say("done", turns);
+	exit(0);
+}
+
+static const struct scenario {
+	const char *name;
+	void (*begin)(const char *kind, long number);
+	void *(*waiter)(void *name);
+	void (*release)(void);
+} scenarios[] = {
+	{ "hold", take_lock, locker, release_lock },
+	{ "nested", take_nested, second_locker, release_lock },
+	{ "cond", NULL, cond_waiter, signal_cond },
+	{ "scribble", take_and_scribble, locker, release_lock },
+	{ "pi-word", scribble_pi, pi_waiter, NULL },
+	{ "wine", take_wine, wine_waiter, release_wine },
+	{ "ntsync", take_ntsync, ntsync_waiter, release_ntsync },
+	{ "storm", take_and_storm, short_locker, release_lock },
+	{ "contend", contend, contender, NULL },
+	{ "pingpong", play_ping_pong, NULL, NULL },
+};
+
+static void play(const struct scenario *scenario, const char *kind, long number)
+{
+	pthread_t threads[THREADS_MAX];
+
+	say("holder", gettid());
+	wait_for_line();
+	if (scenario->begin)
+		scenario->begin(kind, number);
+	for (long i = 0; i < waiter_cnt; i++)
+		pthread_create(&threads[i], NULL, scenario->waiter, "waiter");
+	wait_for_line();
+	if (scenario->release)
+		scenario->release();
+	stop = 1;
+	for (long i = 0; i < waiter_cnt; i++)
+		pthread_join(threads[i], NULL);
+	say("done", turns);
+	wait_for_line();
 }
 
 int main(int argc, char **argv)
 {
-	const char *what = argc > 1 ? argv[1] : "", *kind = argc > 2 ? argv[2] : "";
+	const char *kind = argc > 2 ? argv[2] : "";
 	long number = argc > 3 ? atol(argv[3]) : 1;
-	struct mutex_args unlock = { 4, 0 };
-	void *(*waiter)(void *) = locker;
-	pthread_t threads[THREADS_MAX];
-	long count = 1;
 
-	say("holder", gettid());
-	wait_for_line();
 	word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	make_lock(kind);
-	if (!strcmp(what, "hold") || !strcmp(what, "nested") || !strcmp(what, "scribble") ||
-	    !strcmp(what, "storm"))
-		pthread_mutex_lock(lock);
-	if (!strcmp(what, "hold")) {
-		count = number;
-	} else if (!strcmp(what, "cond")) {
-		waiter = cond_waiter;
-	} else if (!strcmp(what, "scribble")) {
-		scribbles_itself = !strcmp(kind, "self");
-		lock->__data.__owner = number;
-	} else if (!strcmp(what, "pi-word")) {
-		waiter = pi_waiter;
-		*word = number;
-	} else if (!strcmp(what, "wine")) {
-		waiter = wine_waiter;
-		waits_by_vector = !strcmp(kind, "vector");
-		become_wine(4);
-		syscall(SYS_futex, word, FUTEX_WAIT, 1, NULL);
-		word[0] = 4;
-		word[1] = 1;
-	} else if (!strcmp(what, "ntsync")) {
-		waiter = ntsync_waiter;
-		take_ntsync(kind);
-	} else if (!strcmp(what, "storm")) {
-		waiter = short_locker;
-		for (; number > THREADS_MAX; number -= THREADS_MAX) {
-			for (int i = 0; i < THREADS_MAX; i++)
-				pthread_create(&threads[i], NULL, waiter, NULL);
-			for (int i = 0; i < THREADS_MAX; i++)
-				pthread_join(threads[i], NULL);
-		}
-	} else if (!strcmp(what, "contend")) {
-		waiter = contender;
-		count = number;
+	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+		if (argc > 1 && !strcmp(argv[1], scenarios[i].name))
+			play(&scenarios[i], kind, number);
 	}
-	if (!strcmp(what, "nested")) {
-		count = 2;
-		pthread_create(&threads[0], NULL, middle, "middle");
-		while (!shared.second.__data.__owner)
-			usleep(1000);
-		pthread_create(&threads[1], NULL, second_locker, "waiter");
-	} else if (!strcmp(what, "pingpong")) {
-		count = 2;
-		for (uintptr_t i = 0; i < 2; i++)
-			pthread_create(&threads[i], NULL, player, (void *)i);
-		sleep(number);
-		stop = 1;
-	} else {
-		for (long i = 0; i < count; i++)
-			pthread_create(&threads[i], NULL, waiter, "waiter");
-	}
-	if (strcmp(what, "pingpong"))
-		wait_for_line();
-	stop = 1;
-	if (!strcmp(what, "cond")) {
-		signaled = 1;
-		pthread_cond_signal(&shared.cond);
-	} else if (!strcmp(what, "wine")) {
-		word[0] = 0;
-		syscall(SYS_futex, word, FUTEX_WAKE, 1);
-	} else if (!strcmp(what, "ntsync")) {
-		ioctl(object, MUTEX_UNLOCK, &unlock);
-	} else if (strcmp(what, "contend") && strcmp(what, "pi-word")) {
-		pthread_mutex_unlock(lock);
-	}
-	if (strcmp(kind, "event") && strcmp(kind, "stranger")) {
-		for (long i = 0; i < count; i++)
-			pthread_join(threads[i], NULL);
-	}
-	say("done", turns);
-	wait_for_line();
 	return 0;
 }
