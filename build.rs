@@ -9,7 +9,7 @@ const BPF_DIR: &str = "src/bpf";
 
 /// Source file (without `.bpf.c`) and skeleton name of each BPF object. The scheduler's name has
 /// to be `bpf`: the macros of `scx_utils` count on it.
-const OBJECTS: [(&str, &str); 7] = [
+const OBJECTS: [(&str, &str); 8] = [
     ("main", "bpf"),
     ("evidence", "evidence"),
     ("detect_input", "detect_input"),
@@ -17,6 +17,7 @@ const OBJECTS: [(&str, &str); 7] = [
     ("detect_process", "process"),
     ("detect_network", "detect_network"),
     ("detect_storage", "detect_storage"),
+    ("detect_sync", "detect_sync"),
 ];
 
 fn main() -> Result<()> {

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser, Subcommand, value_parser};
 use scx_utils::libbpf_clap_opts::LibbpfOpts;
 
@@ -174,6 +175,17 @@ pub struct Cli {
         help_heading = "Scheduling"
     )]
     pub game_pid: Option<u32>,
+
+    /// Watch for which locks the game's threads wait and who holds them (on, off): statistics only
+    #[arg(
+        long,
+        value_name = "WHETHER",
+        default_value = "off",
+        action = ArgAction::Set,
+        value_parser = BoolishValueParser::new(),
+        help_heading = "Scheduling"
+    )]
+    pub detect_sync: bool,
 
     /// Print a line of statistics every SEC seconds (0.1..=3600) while scheduling
     #[arg(long, value_name = "SEC", value_parser = parse_interval, help_heading = "Statistics")]

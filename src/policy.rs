@@ -12,7 +12,8 @@ pub use crate::intf::{
     POLICY_CHARGE_NS_MAX as CHARGE_NS_MAX, POLICY_HIST_BUCKETS as HIST_BUCKETS,
     POLICY_REGIME_HYSTERESIS_PCT as REGIME_HYSTERESIS_PCT, POLICY_WEIGHT_DEFAULT as WEIGHT_DEFAULT,
     POLICY_WEIGHT_MAX as WEIGHT_MAX, POLICY_WEIGHT_MIN as WEIGHT_MIN,
-    policy_deadline_in as DeadlineInput, policy_net as TrafficState, policy_pick_in as PickInput,
+    policy_deadline_in as DeadlineInput, policy_lock_claim as LockClaim,
+    policy_lock_holder as LockHolder, policy_net as TrafficState, policy_pick_in as PickInput,
     policy_preempt_in as PreemptInput, policy_roles_in as RolesInput, policy_sample as SampleState,
 };
 
@@ -30,6 +31,9 @@ pub const TURN_NS_MIN: u64 = intf::POLICY_TURN_NS_MIN as u64;
 pub const PREEMPT_CLEAR_NS: u64 = intf::POLICY_PREEMPT_CLEAR_NS as u64;
 /// By how much more urgent an arrival without a higher boost must be, in ns.
 pub const PREEMPT_MARGIN_NS: u64 = intf::POLICY_PREEMPT_MARGIN_NS as u64;
+
+/// How many words of a waiter's memory [`lock_claim`] looks at.
+pub const LOCK_WORDS: usize = intf::POLICY_LOCK_WORDS as usize;
 
 /// What a CPU that needs work takes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,4 +248,22 @@ pub fn vtime_advance(vtime_now_ns: u64, vruntime_ns: u64, ran_ns: u64) -> u64 {
 pub fn vruntime_clamp(vruntime_ns: u64, vtime_now_ns: u64, credit_ns: u64, debt_ns: u64) -> u64 {
     // SAFETY: pure arithmetic on its arguments, defined for every value.
     unsafe { intf::policy_vruntime_clamp(vruntime_ns, vtime_now_ns, credit_ns, debt_ns) }
+}
+
+/// What the words of a futex say of its owner; see `policy_lock.h`.
+pub fn lock_claim(words: &[u32; LOCK_WORDS], expected: u32, shared: bool) -> LockClaim {
+    // SAFETY: reads the array, which has as many words as the function takes.
+    unsafe { intf::policy_lock_claim(words.as_ptr(), expected, shared) }
+}
+
+/// What the word of a PI futex says of its owner.
+pub fn lock_claim_pi(word: u32) -> LockClaim {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_lock_claim_pi(word) }
+}
+
+/// What is known of the wait for a lock (`POLICY_LOCK_*`).
+pub fn lock_outcome(claim: &LockClaim, holder: &LockHolder) -> u32 {
+    // SAFETY: reads two valid structs through references that outlive the call.
+    unsafe { intf::policy_lock_outcome(claim, holder) }
 }

@@ -36,3 +36,8 @@ pub mod detect_network {
 pub mod detect_storage {
     include!(concat!(env!("OUT_DIR"), "/detect_storage_skel.rs"));
 }
+
+/// The sync detector.
+pub mod detect_sync {
+    include!(concat!(env!("OUT_DIR"), "/detect_sync_skel.rs"));
+}

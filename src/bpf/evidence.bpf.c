@@ -7,6 +7,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include "evidence.bpf.h"
+#include "locks.bpf.h"
 #include "task_ctxs.bpf.h"
 
 char _license[] SEC("license") = "GPL";

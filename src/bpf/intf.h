@@ -9,6 +9,7 @@
 #include "policy_boost.h"
 #include "policy_deadline.h"
 #include "policy_hist.h"
+#include "policy_lock.h"
 #include "policy_net.h"
 #include "policy_pick.h"
 #include "policy_preempt.h"
@@ -176,6 +177,45 @@ struct napi_counters {
 	u64 packet_cnt; /* and found so many */
 };
 ASSERT_LAYOUT(struct napi_counters, 16);
+
+/*
+ * The wait of one task for a lock (`lock_waits`, task storage). It counts only while the task
+ * sleeps: the kernel leaves out a hook while another task, preempted in the same, holds the CPU, so
+ * that the end of a wait can be missed; then the next one notes it.
+ */
+struct lock_wait {
+	u64 since_ns;	 /* CLOCK_MONOTONIC; 0: does not wait */
+	u64 lock;	 /* address in the waiter's memory, or of the object in the kernel */
+	u32 holder;	 /* the thread's id in the kernel (init namespace); 0: unknown */
+	u32 holder_tgid; /* its process */
+	u32 kind;	 /* POLICY_LOCK_* */
+	u32 pad;
+};
+ASSERT_LAYOUT(struct lock_wait, 32);
+
+/* Waits of the tasks that the sync detector looks at, on each CPU. */
+struct lock_counters {
+	u64 begun_cnt[POLICY_LOCK_CNT]; /* by what is known of them, POLICY_LOCK_* */
+	u64 ended_cnt;
+} CACHE_ALIGNED;
+ASSERT_LAYOUT(struct lock_counters, 64);
+
+/* A thread of Wine: its id there, and where that counts: a device of ntsync, or a process. */
+struct wine_thread {
+	u64 scope;
+	u64 tid;
+};
+ASSERT_LAYOUT(struct wine_thread, 16);
+
+/* The task that has said to be that thread. */
+struct wine_task {
+	u64 start_ns;
+	u64 pid;
+};
+ASSERT_LAYOUT(struct wine_task, 16);
+
+/* Most threads of Wine whose ids are remembered; the longest unseen is forgotten first. */
+#define WINE_THREADS_MAX 4096
 
 /* What was seen this long ago still counts. */
 #define EVIDENCE_HOLD_NS (2ULL * 1000 * 1000 * 1000)

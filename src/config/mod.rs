@@ -50,6 +50,8 @@ pub struct Config {
     pub without: BTreeSet<Feature>,
     /// The game's process, if the user named it.
     pub game_pid: Option<NonZeroU32>,
+    /// Whether waits for locks are watched.
+    pub detect_sync: bool,
     /// How often the daemon prints a line of statistics, if at all.
     pub stats_interval: Option<Duration>,
     /// Size of the kernel's exit dump in bytes; 0 is the kernel's default.
@@ -161,6 +163,7 @@ impl Config {
             sleep_credit: Nanoseconds::from_ns(policy::CREDIT_NS),
             without: cli.without.iter().copied().collect(),
             game_pid: cli.game_pid.and_then(NonZeroU32::new),
+            detect_sync: cli.detect_sync,
             stats_interval: cli.stats,
             exit_dump_len: cli.exit_dump_len,
             libbpf: cli.libbpf.clone(),

@@ -18,6 +18,7 @@ use crate::detect::game::live::LiveProcesses;
 use crate::detect::game::{GameFinder, GameInfo, GameOptions};
 use crate::detect::input::{InputDetector, InputOptions, InputTotals};
 use crate::detect::process::{ProcessEvent, ProcessEvents};
+use crate::detect::sync::SyncDetector;
 use crate::detect::{self, Detector, DetectorState};
 use crate::events::{CpuNode, EventQueue, EventRings, InputConsumer};
 use crate::topology::Layout;
@@ -66,10 +67,14 @@ impl Sensors {
             .ok();
         // Before the detectors: some are in use only while there is a game.
         evidence.set_game(answer.load(Ordering::Relaxed), finder.family())?;
+        let mut detectors = detect::load_all(&evidence);
+        if config.detect_sync {
+            detectors.push(Box::new(SyncDetector::load(&evidence)));
+        }
         Ok(Self {
             uevents,
             input: Input::start(&evidence, layout),
-            detectors: detect::load_all(&evidence),
+            detectors,
             evidence,
             processes,
             finder,

@@ -143,6 +143,7 @@ impl Statistics {
             llcs: attached.llcs(layout.llc_count()),
             input: sensors.input_totals()?,
             drained_cnt: DeviceClass::ALL.map(drained),
+            locks: sensors.evidence().lock_counts()?,
             queue_dropped_cnt: consumer.map_or(0, |consumer| consumer.lost_cnt()),
             napi: sensors.evidence().napi()?,
             game: sensors.game().map(|game| Game {

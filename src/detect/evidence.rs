@@ -12,6 +12,7 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::sync::{LockCounts, LockWait};
 use crate::intf;
 use crate::skel::evidence::EvidenceSkelBuilder;
 
@@ -177,6 +178,9 @@ pub struct Evidence {
     family: MapHandle,
     napi: MapHandle,
     contexts: MapHandle,
+    lock_waits: MapHandle,
+    lock_counts: MapHandle,
+    wine_threads: MapHandle,
 }
 
 impl Evidence {
@@ -200,6 +204,9 @@ impl Evidence {
             family: MapHandle::try_from(&skel.maps.family)?,
             napi: MapHandle::try_from(&skel.maps.napi)?,
             contexts: MapHandle::try_from(&skel.maps.task_ctxs)?,
+            lock_waits: MapHandle::try_from(&skel.maps.lock_waits)?,
+            lock_counts: MapHandle::try_from(&skel.maps.lock_counts)?,
+            wine_threads: MapHandle::try_from(&skel.maps.wine_threads)?,
         };
         check_value_size(&evidence.record, size_of::<intf::evidence>())?;
         check_value_size(&evidence.game, size_of::<intf::game_evidence>())?;
@@ -207,6 +214,9 @@ impl Evidence {
         check_value_size(&evidence.processes, size_of::<intf::process_evidence>())?;
         check_value_size(&evidence.napi, size_of::<intf::napi_counters>())?;
         check_value_size(&evidence.contexts, size_of::<intf::task_ctx>())?;
+        check_value_size(&evidence.lock_waits, size_of::<intf::lock_wait>())?;
+        check_value_size(&evidence.lock_counts, size_of::<intf::lock_counters>())?;
+        check_value_size(&evidence.wine_threads, size_of::<intf::wine_task>())?;
         Ok(evidence)
     }
 
@@ -224,6 +234,9 @@ impl Evidence {
                 &self.family,
                 &self.napi,
                 &self.contexts,
+                &self.lock_waits,
+                &self.lock_counts,
+                &self.wine_threads,
             ];
             let ours = all.into_iter().find(|ours| ours.name() == theirs.name());
             let Some(ours) = ours else { continue };
@@ -240,6 +253,27 @@ impl Evidence {
     /// If there is no such thread, or if the map cannot be read.
     pub fn of_thread(&self, tid: u32) -> Result<Vec<Seen>> {
         Ok(Seen::parse(&of_task(&self.tasks, tid)?))
+    }
+
+    /// What one thread waits for, if it waits and the sync detector has seen it begin.
+    ///
+    /// # Errors
+    /// If there is no such thread, or if the map cannot be read.
+    pub fn lock_wait_of(&self, tid: u32) -> Result<Option<LockWait>> {
+        Ok(LockWait::parse(&of_task(&self.lock_waits, tid)?))
+    }
+
+    /// How many waits have begun and ended since the maps were created.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn lock_counts(&self) -> Result<LockCounts> {
+        let per_cpu = self
+            .lock_counts
+            .lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)
+            .context("cannot read the counters of waits for locks")?
+            .context("the counters of waits for locks are missing")?;
+        Ok(LockCounts::sum(&per_cpu))
     }
 
     /// What the scheduler holds one thread for.

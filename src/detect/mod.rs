@@ -13,6 +13,7 @@ pub mod input;
 pub mod network;
 pub mod process;
 pub mod storage;
+pub mod sync;
 
 use std::fmt;
 

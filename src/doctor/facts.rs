@@ -12,7 +12,8 @@ use scx_utils::compat;
 use crate::detect::evidence::Evidence;
 use crate::detect::input::{InputDetector, InputOptions};
 use crate::detect::process::ProcessEvents;
-use crate::detect::{self, DetectorState};
+use crate::detect::sync::SyncDetector;
+use crate::detect::{self, Detector, DetectorState};
 use crate::error::Error;
 use crate::events::CpuNode;
 use crate::privileges;
@@ -112,6 +113,8 @@ fn detectors() -> Vec<(&'static str, DetectorState)> {
             states.push(("input", input));
             let others = detect::load_all(&evidence);
             states.extend(others.iter().map(|one| (one.name(), one.state())));
+            let sync = SyncDetector::load(&evidence);
+            states.push((sync.name(), sync.state()));
         }
         Err(error) => {
             let reason = format!("{error:#}");

@@ -80,6 +80,7 @@ impl LinePrinter {
             .rows_since_header
             .is_none_or(|rows| rows >= ROWS_PER_HEADER)
         {
+            text += &lock_waits(metrics);
             text += &header();
             self.rows_since_header = Some(0);
         }
@@ -135,6 +136,22 @@ fn drops(metrics: &Metrics) -> String {
             format!("input events lost: {ring} (ring buffer full), {queue} (daemon's queue full)\n")
         }
     }
+}
+
+/// Waits for locks per second, by what is known of them; nothing where nobody looks.
+fn lock_waits(metrics: &Metrics) -> String {
+    let waits = &metrics.lock_waits;
+    if metrics.interval_s <= 0.0 || waits.values().all(|cnt| *cnt == 0) {
+        return String::new();
+    }
+    let waits = waits.iter();
+    let waits =
+        waits.map(|(kind, cnt)| format!("{kind} {}", count(*cnt as f64 / metrics.interval_s)));
+    let waits: Vec<_> = waits.collect();
+    format!(
+        "the game's waits for locks a second: {}\n",
+        waits.join(", ")
+    )
 }
 
 /// Two lines: the groups, and the columns with their units (runs and counts are per second).

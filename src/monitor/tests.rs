@@ -52,6 +52,10 @@ fn huge_metrics() -> Metrics {
     };
     metrics.input.values_mut().for_each(|it| *it = input);
     metrics
+        .lock_waits
+        .values_mut()
+        .for_each(|it| *it = u64::MAX);
+    metrics
 }
 
 fn header_cnt(text: &str) -> usize {
@@ -95,6 +99,18 @@ fn rows_and_headers_fit_the_width() {
             "columns and heads do not end together:\n{text}"
         );
     }
+}
+
+#[test]
+fn waits_for_locks_stand_above_the_header_where_there_are_any() {
+    let text = LinePrinter::default().interval(&metrics());
+    let waits =
+        "the game's waits for locks a second: glibc 500, ntsync 1.0k, pi 250, refused 1.5k, ";
+    assert!(text.contains(waits), "{text}");
+    let mut none = metrics();
+    none.lock_waits.values_mut().for_each(|it| *it = 0);
+    let text = LinePrinter::default().interval(&none);
+    assert!(!text.contains("locks"), "{text}");
 }
 
 #[test]

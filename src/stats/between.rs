@@ -10,6 +10,7 @@ use super::{
     Snapshot,
 };
 use crate::detect::cost::Cost;
+use crate::detect::sync::LockKind;
 use crate::intf;
 
 /// A decision is what these callbacks do; programs are known by the end of their names.
@@ -80,6 +81,7 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
     metrics.detector_costs = detector_metrics(before, after);
     add_input(&mut metrics, before, after);
     metrics.napi = napi_metrics(before, after);
+    add_locks(&mut metrics, before, after);
     add_state(&mut metrics, after);
     metrics
 }
@@ -256,6 +258,16 @@ fn napi_metrics(before: Option<&Snapshot>, after: &Snapshot) -> BTreeMap<u32, Na
     };
     let all = (0..).zip(&after.napi).map(metrics);
     all.filter(|(_, metrics)| metrics.polls > 0).collect()
+}
+
+/// Counted by the sync detector, which outlives the scheduler.
+fn add_locks(metrics: &mut Metrics, before: Option<&Snapshot>, after: &Snapshot) {
+    let earlier = before.map(|before| before.locks).unwrap_or_default();
+    let begun = grown(&after.locks.begun, &earlier.begun);
+    let named = LockKind::ALL.into_iter().zip(begun);
+    metrics.lock_waits = named
+        .map(|(kind, cnt)| (kind.name().to_owned(), cnt))
+        .collect();
 }
 
 fn add_state(metrics: &mut Metrics, after: &Snapshot) {

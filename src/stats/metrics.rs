@@ -113,6 +113,14 @@ pub struct Metrics {
     #[stat(desc = "CPUs that polled network devices while there was a game")]
     pub napi: BTreeMap<u32, NapiMetrics>,
 
+    /// By [`crate::detect::sync::LockKind`].
+    #[stat(
+        desc = "waits of the game's threads in futexes and ntsync, with --detect-sync: by the kind of \
+                the lock if its holder is known (pi, glibc, wine, ntsync), unknown if nothing names one, \
+                refused if what does is not believed"
+    )]
+    pub lock_waits: BTreeMap<String, u64>,
+
     /// The game's process.
     #[stat(desc = "process id of the game; 0: none")]
     pub game_pid: u32,

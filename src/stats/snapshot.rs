@@ -6,6 +6,7 @@ use super::DEVICE_CLASS_CNT;
 use crate::detect::DetectorState;
 use crate::detect::cost::Cost;
 use crate::detect::input::InputTotals;
+use crate::detect::sync::LockCounts;
 use crate::intf;
 
 /// The counters and the state of scheduler, detectors and daemon, read at one moment. All counts
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub queue_dropped_cnt: u64,
     /// What each possible CPU did for network devices.
     pub napi: Vec<intf::napi_counters>,
+    /// Waits for locks, as the sync detector has counted them.
+    pub locks: LockCounts,
     /// The game, if one runs.
     pub game: Option<Game>,
     /// Name and state of each detector.

@@ -12,6 +12,7 @@ use super::*;
 use crate::detect::DetectorState;
 use crate::detect::cost::Cost;
 use crate::detect::input::InputTotals;
+use crate::detect::sync::LockCounts;
 
 /// A snapshot `age` after the scheduler was attached at `attached_at`: each CPU's counters are
 /// `count`.
@@ -35,6 +36,10 @@ pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snaps
         }],
         input: InputTotals::new([2 * count; DEVICE_CLASS_CNT], 0),
         drained_cnt: [count; DEVICE_CLASS_CNT],
+        locks: LockCounts {
+            begun: std::array::from_fn(|kind| count * (kind as u64 + 1)),
+            ended: 0,
+        },
         queue_dropped_cnt: 0,
         napi: vec![
             intf::napi_counters::default(),
@@ -129,6 +134,8 @@ fn difference_covers_the_interval_alone() {
     };
     assert_eq!(metrics.napi, [(1, napi)].into());
     assert_eq!(metrics.waits, 500);
+    assert_eq!(metrics.lock_waits["pi"], 250);
+    assert_eq!(metrics.lock_waits["refused"], 6 * 250);
     assert_eq!(
         metrics.programs["gamer_enqueue"],
         ProgramMetrics {

@@ -5,6 +5,7 @@ mod deadline;
 mod features;
 mod hist;
 mod inputs;
+mod lock;
 mod net;
 mod pick;
 mod preempt;

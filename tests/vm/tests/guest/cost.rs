@@ -48,7 +48,7 @@ fn outsiders_cost_next_to_nothing() {
     let _stats = enable_run_time_stats().unwrap();
     let evidence = Evidence::create().unwrap();
     // Nobody that does anything here.
-    evidence.set_game(u32::MAX).unwrap();
+    evidence.set_game(u32::MAX, []).unwrap();
     let _network = NetworkDetector::load(&evidence);
     let _storage = StorageDetector::load(&evidence);
     let _device = Device::make();
@@ -63,13 +63,13 @@ fn outsiders_cost_next_to_nothing() {
         let outsider = mean_ns(names, &mut start(), &format!("{deed} by others"));
         assert!(outsider < OUTSIDER_NS_MAX);
         let mut game = start();
-        evidence.set_game(game.pid()).unwrap();
+        evidence.set_game(game.pid(), []).unwrap();
         // The other side of a connection is not the game.
         mean_ns(
             names,
             &mut game,
             &format!("{deed} by the game and its other side"),
         );
-        evidence.set_game(u32::MAX).unwrap();
+        evidence.set_game(u32::MAX, []).unwrap();
     }
 }

@@ -43,7 +43,7 @@ fn desktop_at_work_has_no_role_beside_the_game() {
     let mut daemon = Daemon::start(&[&format!("--game-pid={}", game.pid())]);
     // The daemon keeps its evidence to itself; these see the same.
     let evidence = Evidence::create().unwrap();
-    evidence.set_game(game.pid()).unwrap();
+    evidence.set_game(game.pid(), []).unwrap();
     let _detectors = detect::load_all(&evidence);
     let before = daemon.metrics().roles;
 

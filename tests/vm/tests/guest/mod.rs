@@ -19,6 +19,7 @@ mod roles;
 mod signals;
 mod storage;
 mod storms;
+mod sync;
 pub(crate) mod topology;
 pub(crate) mod verifier;
 

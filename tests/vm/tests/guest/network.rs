@@ -42,7 +42,7 @@ fn only_the_games_small_regular_traffic_is_known() {
     let deeds = [("udp", udp.as_str()), ("tcp", &tcp), ("bulk", &tcp)];
     let mut game = Peer::start("game", 60, &deeds);
     let mut chat = Peer::start("chat", 60, &deeds);
-    evidence.set_game(game.pid()).unwrap();
+    evidence.set_game(game.pid(), []).unwrap();
     detector.hook_missing(&evidence);
     let begun = game.begin();
     chat.begin();

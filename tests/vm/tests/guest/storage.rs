@@ -75,7 +75,7 @@ fn only_the_games_threads_that_read_devices_are_known() {
     let (of_game, of_other) = (file("game"), file("other"));
     let mut game = Peer::start("game", 60, &[("read", Device::PATH), ("write", &of_game)]);
     let mut other = Peer::start("other", 60, &[("read", Device::PATH), ("write", &of_other)]);
-    evidence.set_game(game.pid()).unwrap();
+    evidence.set_game(game.pid(), []).unwrap();
     detector.hook_missing(&evidence);
     let begun = game.begin();
     other.begin();
@@ -102,7 +102,7 @@ fn only_the_games_threads_that_read_devices_are_known() {
     let others = wait_for(Duration::from_secs(1), || seen(&evidence) != expected);
     assert!(!others, "{:?}", seen(&evidence));
     // Without a game the hook is out, and nobody is marked.
-    evidence.set_game(0).unwrap();
+    evidence.set_game(0, []).unwrap();
     detector.hook_missing(&evidence);
     assert!(wait_for(Duration::from_secs(5), || seen(&evidence).is_empty()));
 }

@@ -15,6 +15,7 @@ use scx_gamer::detect::input::{InputDetector, InputOptions, RingLayout};
 use scx_gamer::detect::network::NetworkDetector;
 use scx_gamer::detect::process::ProcessEvents;
 use scx_gamer::detect::storage::StorageDetector;
+use scx_gamer::detect::sync::SyncDetector;
 use scx_gamer::events::CpuNode;
 use scx_gamer::topology::Layout;
 use scx_utils::Topology;
@@ -60,9 +61,10 @@ fn every_program_passes_the_verifier() {
         ActorDetector::load(&evidence, EvidenceKind::Input)
     });
     // These stay only while there is a game.
-    evidence.set_game(u32::MAX).unwrap();
+    evidence.set_game(u32::MAX, []).unwrap();
     report_new("network", || NetworkDetector::load(&evidence));
     report_new("storage", || StorageDetector::load(&evidence));
+    report_new("sync", || SyncDetector::load(&evidence));
 }
 
 /// Loads an object and reports the programs that came with it, under the names that the kernel
