@@ -75,7 +75,7 @@ proptest! {
             }
             WINE => {
                 prop_assert_eq!(claim.owner, words[0]);
-                prop_assert!(shared && claim.owner % 4 == 0);
+                prop_assert!(shared && claim.owner.is_multiple_of(4));
             }
             kind => prop_assert_eq!((kind, claim.owner), (SILENT, 0)),
         }
