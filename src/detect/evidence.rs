@@ -3,7 +3,7 @@
 //! They belong to the daemon and outlive restarts of the scheduler. Every other object takes them
 //! over by [`Evidence::lend`] between its open and its load.
 
-use std::mem::{MaybeUninit, size_of};
+use std::mem::{MaybeUninit, offset_of, size_of};
 use std::os::fd::{AsFd, AsRawFd};
 
 use anyhow::{Context, Result, bail};
@@ -91,6 +91,41 @@ pub struct Seen {
     pub last_ns: u64,
     /// `CLOCK_MONOTONIC` in ns: since when, without a pause of 2 s.
     pub since_ns: u64,
+    /// How often since then; wraps.
+    pub event_cnt: u32,
+    /// What said so last: a row of [`super::actor::HOOKS`], or `SOURCE_*`.
+    pub source: u8,
+    /// The period in ns of the sound device that the thread serves; 0: unknown.
+    pub period_ns: u64,
+}
+
+impl Seen {
+    /// Everything in a `struct task_evidence`, as bytes.
+    fn parse(value: &[u8]) -> Vec<Self> {
+        let long = |offset: usize| u64::from_ne_bytes(bytes_at(value, offset));
+        let seen = EvidenceKind::ALL.into_iter().enumerate();
+        let seen = seen.map(|(idx, kind)| Self {
+            kind,
+            last_ns: long(offset_of!(intf::task_evidence, seen_ns) + idx * size_of::<u64>()),
+            since_ns: long(offset_of!(intf::task_evidence, since_ns) + idx * size_of::<u64>()),
+            event_cnt: u32::from_ne_bytes(bytes_at(
+                value,
+                offset_of!(intf::task_evidence, event_cnt) + idx * size_of::<u32>(),
+            )),
+            source: u8::from_ne_bytes(bytes_at(
+                value,
+                offset_of!(intf::task_evidence, source) + idx,
+            )),
+            period_ns: long(offset_of!(intf::task_evidence, period_ns)),
+        });
+        seen.filter(|seen| seen.last_ns != 0).collect()
+    }
+}
+
+/// The bytes of one field; zeros if the value is too short.
+fn bytes_at<const N: usize>(value: &[u8], offset: usize) -> [u8; N] {
+    let rest = value.get(offset..).and_then(<[u8]>::first_chunk);
+    rest.copied().unwrap_or([0; N])
 }
 
 /// Owner of the shared maps.
@@ -169,15 +204,7 @@ impl Evidence {
         let Some(value) = value.context("cannot read the evidence about a thread")? else {
             return Ok(Vec::new());
         };
-        let (words, _) = value.as_chunks();
-        let word = |idx: usize| words.get(idx).map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-        let seen = EvidenceKind::ALL.into_iter().enumerate();
-        let seen = seen.map(|(idx, kind)| Seen {
-            kind,
-            last_ns: word(idx),
-            since_ns: word(intf::EVIDENCE_SLOT_CNT as usize + idx),
-        });
-        Ok(seen.filter(|seen| seen.last_ns != 0).collect())
+        Ok(Seen::parse(&value))
     }
 
     /// Publishes the game's process to the BPF side; 0 means that there is none.
@@ -202,4 +229,33 @@ fn check_value_size(map: &MapHandle, expected: usize) -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_is_read_from_its_place_and_a_short_value_is_nothing() {
+        let mut value = vec![0; size_of::<intf::task_evidence>()];
+        let mut put = |offset: usize, bytes: &[u8]| {
+            value[offset..offset + bytes.len()].copy_from_slice(bytes);
+        };
+        // The GPU is the kind with index 1.
+        put(8, &7_u64.to_ne_bytes());
+        put(64 + 8, &5_u64.to_ne_bytes());
+        put(128 + 4, &3_u32.to_ne_bytes());
+        put(160 + 1, &[9]);
+        put(168, &11_u64.to_ne_bytes());
+        let expected = Seen {
+            kind: EvidenceKind::Gpu,
+            last_ns: 7,
+            since_ns: 5,
+            event_cnt: 3,
+            source: 9,
+            period_ns: 11,
+        };
+        assert_eq!(Seen::parse(&value), [expected]);
+        assert_eq!(Seen::parse(&[]), []);
+    }
 }
