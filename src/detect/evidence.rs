@@ -11,6 +11,7 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::flip::Display;
 use crate::intf;
 use crate::skel::evidence::EvidenceSkelBuilder;
 
@@ -123,7 +124,7 @@ impl Seen {
 }
 
 /// The bytes of one field; zeros if the value is too short.
-fn bytes_at<const N: usize>(value: &[u8], offset: usize) -> [u8; N] {
+pub(super) fn bytes_at<const N: usize>(value: &[u8], offset: usize) -> [u8; N] {
     let rest = value.get(offset..).and_then(<[u8]>::first_chunk);
     rest.copied().unwrap_or([0; N])
 }
@@ -134,6 +135,8 @@ pub struct Evidence {
     game: MapHandle,
     tasks: MapHandle,
     processes: MapHandle,
+    displays: MapHandle,
+    gpu_irqs: MapHandle,
     family: MapHandle,
     contexts: MapHandle,
 }
@@ -156,6 +159,8 @@ impl Evidence {
             game: MapHandle::try_from(&skel.maps.game_evidence)?,
             tasks: MapHandle::try_from(&skel.maps.task_evidence)?,
             processes: MapHandle::try_from(&skel.maps.process_evidence)?,
+            displays: MapHandle::try_from(&skel.maps.display_evidence)?,
+            gpu_irqs: MapHandle::try_from(&skel.maps.gpu_irq_cnt)?,
             family: MapHandle::try_from(&skel.maps.family)?,
             contexts: MapHandle::try_from(&skel.maps.task_ctxs)?,
         };
@@ -163,6 +168,7 @@ impl Evidence {
         check_value_size(&evidence.game, size_of::<intf::game_evidence>())?;
         check_value_size(&evidence.tasks, size_of::<intf::task_evidence>())?;
         check_value_size(&evidence.processes, size_of::<intf::process_evidence>())?;
+        check_value_size(&evidence.displays, size_of::<intf::display_evidence>())?;
         check_value_size(&evidence.contexts, size_of::<intf::task_ctx>())?;
         Ok(evidence)
     }
@@ -178,6 +184,8 @@ impl Evidence {
                 &self.game,
                 &self.tasks,
                 &self.processes,
+                &self.displays,
+                &self.gpu_irqs,
                 &self.family,
                 &self.contexts,
             ];
@@ -205,6 +213,34 @@ impl Evidence {
             return Ok(Vec::new());
         };
         Ok(Seen::parse(&value))
+    }
+
+    /// Every display that was ever flipped.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn displays(&self) -> Result<Vec<Display>> {
+        let mut displays = Vec::new();
+        for idx in 0..intf::DISPLAY_CNT {
+            let value = self.displays.lookup(&idx.to_ne_bytes(), MapFlags::ANY);
+            let value = value.context("cannot read the evidence about displays")?;
+            displays.extend(value.as_deref().and_then(Display::parse));
+        }
+        Ok(displays)
+    }
+
+    /// How many interrupts of GPUs and displays each of the first `cpu_cnt` CPUs has served.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn gpu_irq_cnts(&self, cpu_cnt: usize) -> Result<Vec<u64>> {
+        let cpus = (0..intf::MAX_CPUS).take(cpu_cnt);
+        let count = |cpu: u32| {
+            let value = self.gpu_irqs.lookup(&cpu.to_ne_bytes(), MapFlags::ANY);
+            let value = value.context("cannot read the counts of interrupts")?;
+            Ok(u64::from_ne_bytes(bytes_at(&value.unwrap_or_default(), 0)))
+        };
+        cpus.map(count).collect()
     }
 
     /// Publishes the game's process to the BPF side; 0 means that there is none.

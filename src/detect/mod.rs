@@ -6,7 +6,9 @@
 
 pub mod actor;
 pub mod evidence;
+pub mod flip;
 pub mod game;
+pub mod gpu_irq;
 pub mod hook;
 pub mod input;
 pub mod process;
@@ -15,6 +17,8 @@ use std::fmt;
 
 use self::actor::ActorDetector;
 use self::evidence::{Evidence, EvidenceKind};
+use self::flip::FlipDetector;
+use self::gpu_irq::GpuIrqDetector;
 
 /// Whether a detector works here, for the log, the monitor and `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,5 +62,8 @@ pub trait Detector {
 pub fn load_all(evidence: &Evidence) -> Vec<Box<dyn Detector>> {
     let actors = EvidenceKind::OF_ACTORS.into_iter();
     let actors = actors.map(|kind| Box::new(ActorDetector::load(evidence, kind)) as Box<_>);
-    actors.collect()
+    let mut all: Vec<Box<dyn Detector>> = actors.collect();
+    all.push(Box::new(FlipDetector::load(evidence)));
+    all.push(Box::new(GpuIrqDetector::load(evidence)));
+    all
 }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::hist::{BUCKET_CNT, Histogram, quantile_ns};
 use super::{
-    DEVICE_CLASS_CNT, DEVICE_NAMES, InputMetrics, LlcMetrics, Metrics, Program, ProgramMetrics,
-    ROLE_CNT, ROLE_NAMES, ROLE_SLOT_CNT, RoleMetrics, Snapshot,
+    DEVICE_CLASS_CNT, DEVICE_NAMES, DisplayMetrics, GpuIrqMetrics, InputMetrics, LlcMetrics,
+    Metrics, Program, ProgramMetrics, ROLE_CNT, ROLE_NAMES, ROLE_SLOT_CNT, RoleMetrics, Snapshot,
 };
+use crate::detect::flip::Display;
 use crate::intf;
 
 /// A decision is what these callbacks do; programs are known by the end of their names.
@@ -76,6 +77,8 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
         ..Metrics::default()
     };
     add_input(&mut metrics, before, after);
+    metrics.displays = display_metrics(before, after);
+    metrics.gpu_irqs = gpu_irq_metrics(before, after);
     add_state(&mut metrics, after);
     metrics
 }
@@ -211,6 +214,40 @@ fn add_input(metrics: &mut Metrics, before: Option<&Snapshot>, after: &Snapshot)
         after.queue_dropped_cnt,
         before.map_or(0, |before| before.queue_dropped_cnt),
     );
+}
+
+fn display_metrics(
+    before: Option<&Snapshot>,
+    after: &Snapshot,
+) -> BTreeMap<String, DisplayMetrics> {
+    let metrics = |display: &Display| {
+        let name = display.to_string();
+        let mut earlier = before.iter().flat_map(|before| &before.displays);
+        let earlier = earlier.find(|earlier| earlier.to_string() == name);
+        let flips = growth(display.flip_cnt, earlier.map_or(0, |it| it.flip_cnt));
+        let hz = if flips > 0 { display.interval_ns } else { 0 };
+        let metrics = DisplayMetrics {
+            hz: ratio(1e9, hz as f64),
+            mode_hz: ratio(1e9, display.refresh_ns.into()),
+            flips,
+            missed: growth(display.missed_cnt, earlier.map_or(0, |it| it.missed_cnt)),
+            owner_pid: display.owner_tgid,
+        };
+        (name, metrics)
+    };
+    after.displays.iter().map(metrics).collect()
+}
+
+/// CPUs that never served one are left out.
+fn gpu_irq_metrics(before: Option<&Snapshot>, after: &Snapshot) -> BTreeMap<u32, GpuIrqMetrics> {
+    let earlier = |cpu: usize| before.and_then(|before| before.gpu_irq_cnts.get(cpu));
+    let cpus = (0..).zip(after.gpu_irq_cnts.iter().enumerate());
+    let cpus = cpus.filter(|(_, (_, cnt))| **cnt > 0);
+    let metrics = |(id, (cpu, cnt)): (u32, (usize, &u64))| {
+        let interrupts = growth(*cnt, earlier(cpu).copied().unwrap_or(0));
+        (id, GpuIrqMetrics { interrupts })
+    };
+    cpus.map(metrics).collect()
 }
 
 fn add_state(metrics: &mut Metrics, after: &Snapshot) {

@@ -16,7 +16,9 @@ use std::io::Write;
 use anyhow::Result;
 use scx_stats::{Meta, StatsServerData};
 
-pub use metrics::{InputMetrics, LlcMetrics, Metrics, ProgramMetrics, RoleMetrics};
+pub use metrics::{
+    DisplayMetrics, GpuIrqMetrics, InputMetrics, LlcMetrics, Metrics, ProgramMetrics, RoleMetrics,
+};
 pub use server::{SOCKET_PATH, StatsServer};
 pub use snapshot::{Game, Llc, Program, Snapshot};
 
@@ -62,6 +64,8 @@ fn described() -> StatsServerData<(), ()> {
         .add_meta(RoleMetrics::meta())
         .add_meta(LlcMetrics::meta())
         .add_meta(InputMetrics::meta())
+        .add_meta(DisplayMetrics::meta())
+        .add_meta(GpuIrqMetrics::meta())
         .add_meta(ProgramMetrics::meta())
 }
 

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::DEVICE_CLASS_CNT;
 use crate::detect::DetectorState;
+use crate::detect::flip::Display;
 use crate::detect::input::InputTotals;
 use crate::intf;
 
@@ -30,6 +31,10 @@ pub struct Snapshot {
     pub drained_cnt: [u64; DEVICE_CLASS_CNT],
     /// Drained input events that found the daemon's queue full.
     pub queue_dropped_cnt: u64,
+    /// What is known of each display; their counts begin with their first flip.
+    pub displays: Vec<Display>,
+    /// Interrupts of GPUs and displays, one entry for each possible CPU.
+    pub gpu_irq_cnts: Vec<u64>,
     /// The game, if one runs.
     pub game: Option<Game>,
     /// Name and state of each detector.

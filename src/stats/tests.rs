@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::detect::DetectorState;
+use crate::detect::flip::Display;
 use crate::detect::input::InputTotals;
 
 /// A snapshot `age` after the scheduler was attached at `attached_at`: each CPU's counters are
@@ -35,6 +36,17 @@ pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snaps
         input: InputTotals::new([2 * count; DEVICE_CLASS_CNT], 0),
         drained_cnt: [count; DEVICE_CLASS_CNT],
         queue_dropped_cnt: 0,
+        displays: vec![Display {
+            card_idx: 0,
+            crtc_idx: 1,
+            last_flip_ns: 7,
+            interval_ns: 20_000_000,
+            refresh_ns: 10_000_000,
+            flip_cnt: count,
+            missed_cnt: 0,
+            owner_tgid: 43,
+        }],
+        gpu_irq_cnts: vec![0, 3 * count],
         game: Some(Game {
             pid: 42,
             name: "Game.exe".into(),
@@ -83,7 +95,8 @@ const SECOND: Duration = Duration::from_secs(1);
 fn difference_covers_the_interval_alone() {
     let start = Instant::now();
     let before = snapshot(start, SECOND, 100);
-    let after = snapshot(start, 2 * SECOND, 350);
+    let mut after = snapshot(start, 2 * SECOND, 350);
+    after.displays[0].missed_cnt = 25;
     let metrics = Metrics::between(&before, &after);
     assert_eq!(metrics.interval_s, 1.0);
     assert_eq!(metrics.uptime_s, 2.0);
@@ -98,6 +111,16 @@ fn difference_covers_the_interval_alone() {
             drained: 250
         }
     );
+    let display = DisplayMetrics {
+        hz: 50.0,
+        mode_hz: 100.0,
+        flips: 250,
+        missed: 25,
+        owner_pid: 43,
+    };
+    assert_eq!(metrics.displays["card0 crtc1"], display);
+    let irqs: Vec<_> = metrics.gpu_irqs.into_iter().collect();
+    assert_eq!(irqs, [(1, GpuIrqMetrics { interrupts: 750 })]);
     assert_eq!(metrics.waits, 500);
     assert_eq!(
         metrics.programs["gamer_enqueue"],
