@@ -4,7 +4,7 @@
 //! over by [`Evidence::lend`] between its open and its load.
 
 use std::mem::{MaybeUninit, offset_of, size_of};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use anyhow::{Context, Result, bail};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
@@ -203,10 +203,7 @@ impl Evidence {
     /// # Errors
     /// If there is no such thread, or if the map cannot be read.
     pub fn of_thread(&self, tid: u32) -> Result<Vec<Seen>> {
-        let pid = i32::try_from(tid).ok().and_then(Pid::from_raw);
-        let pid = pid.with_context(|| format!("{tid} is no thread id"))?;
-        let pidfd =
-            pidfd_open(pid, PIDFD_THREAD).with_context(|| format!("cannot open thread {tid}"))?;
+        let pidfd = pidfd_of_thread(tid)?;
         let key = pidfd.as_raw_fd().to_ne_bytes();
         let value = self.tasks.lookup(&key, MapFlags::ANY);
         let Some(value) = value.context("cannot read the evidence about a thread")? else {
@@ -254,6 +251,16 @@ impl Evidence {
             .update(&0u32.to_ne_bytes(), &value, MapFlags::ANY)
             .context("cannot publish the game to the scheduler")
     }
+}
+
+/// A descriptor of a thread: the key to what BPF programs keep about it.
+///
+/// # Errors
+/// If there is no such thread.
+pub fn pidfd_of_thread(tid: u32) -> Result<OwnedFd> {
+    let pid = i32::try_from(tid).ok().and_then(Pid::from_raw);
+    let pid = pid.with_context(|| format!("{tid} is no thread id"))?;
+    pidfd_open(pid, PIDFD_THREAD).with_context(|| format!("cannot open thread {tid}"))
 }
 
 fn check_value_size(map: &MapHandle, expected: usize) -> Result<()> {

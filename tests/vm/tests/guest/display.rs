@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::fd::AsRawFd as _;
 use std::process::id;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

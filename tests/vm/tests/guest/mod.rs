@@ -3,6 +3,7 @@
 //! line here and nothing else.
 
 mod bad_input;
+mod desktop;
 mod display;
 mod doctor;
 mod environment;
