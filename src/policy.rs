@@ -12,9 +12,10 @@ pub use crate::intf::{
     POLICY_CHARGE_NS_MAX as CHARGE_NS_MAX, POLICY_HIST_BUCKETS as HIST_BUCKETS,
     POLICY_REGIME_HYSTERESIS_PCT as REGIME_HYSTERESIS_PCT, POLICY_WEIGHT_DEFAULT as WEIGHT_DEFAULT,
     POLICY_WEIGHT_MAX as WEIGHT_MAX, POLICY_WEIGHT_MIN as WEIGHT_MIN,
-    policy_deadline_in as DeadlineInput, policy_lock_claim as LockClaim,
-    policy_lock_holder as LockHolder, policy_net as TrafficState, policy_pick_in as PickInput,
-    policy_preempt_in as PreemptInput, policy_roles_in as RolesInput, policy_sample as SampleState,
+    policy_deadline_in as DeadlineInput, policy_frame as FrameClock,
+    policy_lock_claim as LockClaim, policy_lock_holder as LockHolder, policy_net as TrafficState,
+    policy_pick_in as PickInput, policy_preempt_in as PreemptInput, policy_roles_in as RolesInput,
+    policy_sample as SampleState,
 };
 
 /// How far behind the virtual now a waking task's vruntime may stay, in ns.
@@ -34,6 +35,14 @@ pub const PREEMPT_MARGIN_NS: u64 = intf::POLICY_PREEMPT_MARGIN_NS as u64;
 
 /// How many words of a waiter's memory [`lock_claim`] looks at.
 pub const LOCK_WORDS: usize = intf::POLICY_LOCK_WORDS as usize;
+/// No refresh takes less, in ns.
+pub const FRAME_NS_MIN: u64 = intf::POLICY_FRAME_NS_MIN as u64;
+/// No refresh takes more, in ns.
+pub const FRAME_NS_MAX: u64 = intf::POLICY_FRAME_NS_MAX as u64;
+/// Without a flip for so long there is no rate, in ns.
+pub const FRAME_PAUSE_NS: u64 = intf::POLICY_FRAME_PAUSE_NS as u64;
+/// So many intervals in a row make a rate.
+pub const FRAME_RUN: usize = intf::POLICY_FRAME_RUN as usize;
 
 /// What a CPU that needs work takes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +141,19 @@ pub fn net_message(
         intf::POLICY_NET_BULK => Traffic::Bulk,
         _ => Traffic::None,
     }
+}
+
+/// Tells a display's clock of a flip at `now_ns`; how many were missed before it.
+pub fn frame_flip(clock: &mut FrameClock, now_ns: u64) -> u64 {
+    // SAFETY: one valid struct, borrowed for the call.
+    unsafe { intf::policy_frame_flip(clock, now_ns) }
+}
+
+/// When the next flip after `now_ns` is to be expected; `None`: unknown.
+pub fn frame_next_ns(clock: &FrameClock, now_ns: u64) -> Option<u64> {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    let next_ns = unsafe { intf::policy_frame_next_ns(clock, now_ns) };
+    (next_ns != 0).then_some(next_ns)
 }
 
 /// Whether a boost preempts wherever it has to.

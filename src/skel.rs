@@ -22,6 +22,16 @@ pub mod detect_actor {
     include!(concat!(env!("OUT_DIR"), "/detect_actor_skel.rs"));
 }
 
+/// The flip detector.
+pub mod detect_flip {
+    include!(concat!(env!("OUT_DIR"), "/detect_flip_skel.rs"));
+}
+
+/// The detector of the interrupts of GPUs and displays.
+pub mod detect_gpu_irq {
+    include!(concat!(env!("OUT_DIR"), "/detect_gpu_irq_skel.rs"));
+}
+
 /// The process detector.
 pub mod process {
     include!(concat!(env!("OUT_DIR"), "/process_skel.rs"));

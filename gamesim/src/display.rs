@@ -4,10 +4,13 @@ use crate::clock::duration_ns;
 use crate::gpu::Node;
 use anyhow::{Context, Result, bail};
 use drm::buffer::DrmFourcc;
+use drm::control::atomic::AtomicModeReq;
 use drm::control::dumbbuffer::DumbBuffer;
 use drm::control::{
-    Device as ControlDevice, Event, Mode, PageFlipFlags, connector, crtc, framebuffer,
+    AtomicCommitFlags, Device as ControlDevice, Event, Mode, PageFlipFlags, connector, crtc,
+    framebuffer, plane, property,
 };
+use drm::{ClientCapability, Device};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -28,6 +31,8 @@ pub struct Display {
     /// Width and height [pixels].
     pub size: (u16, u16),
     next: usize,
+    /// For atomic flips: what shows the picture, and its property that says which.
+    plane: Option<(plane::Handle, property::Handle)>,
 }
 
 struct Output {
@@ -126,7 +131,45 @@ impl Display {
             refresh_hz,
             size,
             next: 1,
+            plane: None,
         })
+    }
+
+    /// Flips by atomic commits from now on, as compositors do today.
+    ///
+    /// # Errors
+    /// When the driver has no atomic commits.
+    pub fn flip_atomically(&mut self) -> Result<()> {
+        self.node
+            .set_client_capability(ClientCapability::UniversalPlanes, true)?;
+        self.node
+            .set_client_capability(ClientCapability::Atomic, true)
+            .context("no atomic commits")?;
+        for plane in self.node.plane_handles()? {
+            if self.node.get_plane(plane)?.crtc() != Some(self.crtc) {
+                continue;
+            }
+            let properties = self.node.get_properties(plane)?;
+            if let Some(picture) = properties.as_hashmap(&self.node)?.get("FB_ID") {
+                self.plane = Some((plane, picture.handle()));
+                return Ok(());
+            }
+        }
+        bail!("no plane shows the picture")
+    }
+
+    fn ask_for_flip(&self, frame: framebuffer::Handle) -> Result<()> {
+        let Some((plane, picture)) = self.plane else {
+            let asked = self
+                .node
+                .page_flip(self.crtc, frame, PageFlipFlags::EVENT, None);
+            return asked.context("page flip refused");
+        };
+        let mut request = AtomicModeReq::new();
+        request.add_property(plane, picture, property::Value::Framebuffer(Some(frame)));
+        let flags = AtomicCommitFlags::PAGE_FLIP_EVENT | AtomicCommitFlags::NONBLOCK;
+        let asked = self.node.atomic_commit(flags, request);
+        asked.context("atomic commit refused")
     }
 
     /// Draws a band whose place depends on the frame into the hidden buffer.
@@ -158,9 +201,7 @@ impl Display {
         let Some((_, frame)) = self.buffers.get(self.next) else {
             bail!("BUG: no such buffer");
         };
-        self.node
-            .page_flip(self.crtc, *frame, PageFlipFlags::EVENT, None)
-            .context("page flip refused")?;
+        self.ask_for_flip(*frame)?;
         self.next = 1 - self.next;
         loop {
             let timeout = PollTimeout::try_from(FLIP_LIMIT).unwrap_or(PollTimeout::MAX);

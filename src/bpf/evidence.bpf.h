@@ -40,6 +40,22 @@ struct {
 	__type(value, struct process_evidence);
 } process_evidence SEC(".maps");
 
+/* Written by the flip detector, under the lock that the kernel holds over a card's events. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DISPLAY_CNT);
+	__type(key, u32);
+	__type(value, struct display_evidence);
+} display_evidence SEC(".maps");
+
+/* Interrupts of GPUs and displays that each CPU has served; by CPU, written by it only. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_CPUS);
+	__type(key, u32);
+	__type(value, u64);
+} gpu_irq_cnt SEC(".maps");
+
 /*
  * The processes of the game's family, by tgid; written by the daemon. One that ends leaves at once
  * (detect_process.bpf.c), so that the next process of this id does not inherit the place.

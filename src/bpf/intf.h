@@ -8,6 +8,7 @@
 
 #include "policy_boost.h"
 #include "policy_deadline.h"
+#include "policy_frame.h"
 #include "policy_hist.h"
 #include "policy_lock.h"
 #include "policy_net.h"
@@ -153,6 +154,24 @@ enum evidence_source {
 	SOURCE_SOCKET = 66,	/* sends to or receives from the network */
 	SOURCE_BLOCK = 67,	/* reads a block device */
 };
+
+enum { DISPLAY_CNT = 4 };
+
+/*
+ * The flips of one display (`display_evidence`). A place belongs to the display that took it until
+ * that has not flipped for EVIDENCE_HOLD_NS and another needs one.
+ */
+struct display_evidence {
+	struct policy_frame clock;
+	u32 refresh_ns; /* of the display's mode, as the kernel computed it; 0: unknown */
+	u32 owner_tgid; /* the process that asked for the last flip; 0: unknown */
+	u32 card_idx;	/* of the N in /dev/dri/cardN */
+	u32 crtc_idx;	/* on that card */
+} CACHE_ALIGNED;
+ASSERT_LAYOUT(struct display_evidence, 64);
+
+/* Interrupts with higher numbers are not looked at. */
+enum { GPU_IRQ_MAX = 4096 };
 
 /*
  * What one process as a whole was seen doing (`process_evidence`, by tgid). CLOCK_MONOTONIC;

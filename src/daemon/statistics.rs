@@ -134,12 +134,15 @@ impl Statistics {
     ) -> Result<Snapshot> {
         let consumer = sensors.consumer();
         let drained = |class| consumer.map_or(0, |consumer| consumer.totals().of_class(class));
+        let cpu_stats = attached.cpu_stats()?;
         Ok(Snapshot {
             taken_at: Instant::now(),
             attached_at: self.attached_at,
             restart_cnt: self.sessions.saturating_sub(1),
             online_cpu_cnt: u32::try_from(layout.places().len()).unwrap_or(u32::MAX),
-            cpu_stats: attached.cpu_stats()?,
+            displays: sensors.evidence().displays()?,
+            gpu_irq_cnts: sensors.evidence().gpu_irq_cnts(cpu_stats.len())?,
+            cpu_stats,
             llcs: attached.llcs(layout.llc_count()),
             input: sensors.input_totals()?,
             drained_cnt: DeviceClass::ALL.map(drained),

@@ -36,9 +36,9 @@ const fn hook(kind: EvidenceKind, module: &'static str, function: &'static str) 
     }
 }
 
-/// Every function that tells something, and what. All are found on 6.18 and 7.3. They are entered by
+/// Every function that tells something, and what. All of the kernel are found on 6.18 and 7.3. They are entered by
 /// system calls only: in an interrupt, the current thread would be anybody.
-pub const HOOKS: [ActorHook; 14] = [
+pub const HOOKS: [ActorHook; 25] = [
     // /dev/input/event*: compositors, and most games.
     hook(EvidenceKind::Input, "evdev", "evdev_read"),
     // /dev/hidraw*: Steam, and games that speak to a gamepad themselves.
@@ -59,6 +59,28 @@ pub const HOOKS: [ActorHook; 14] = [
         EvidenceKind::Gpu,
         "virtio_gpu",
         "virtio_gpu_transfer_to_host_ioctl",
+    ),
+    // Waits for what was submitted: through DRM's core, or a driver's own way.
+    hook(EvidenceKind::Gpu, "drm", "drm_syncobj_wait_ioctl"),
+    hook(EvidenceKind::Gpu, "drm", "drm_syncobj_timeline_wait_ioctl"),
+    hook(EvidenceKind::Gpu, "amdgpu", "amdgpu_cs_wait_ioctl"),
+    hook(EvidenceKind::Gpu, "amdgpu", "amdgpu_cs_wait_fences_ioctl"),
+    hook(EvidenceKind::Gpu, "i915", "i915_gem_wait_ioctl"),
+    hook(EvidenceKind::Gpu, "xe", "xe_wait_user_fence_ioctl"),
+    hook(EvidenceKind::Gpu, "nouveau", "nouveau_gem_ioctl_cpu_prep"),
+    hook(EvidenceKind::Gpu, "virtio_gpu", "virtio_gpu_wait_ioctl"),
+    // NVIDIA's own driver submits from user mode. What it shows of that: waits for the GPU, and
+    // fences made and taken over for others.
+    hook(EvidenceKind::Gpu, "nvidia", "nvidia_poll"),
+    hook(
+        EvidenceKind::Gpu,
+        "nvidia_drm",
+        "nv_drm_semsurf_fence_create_ioctl",
+    ),
+    hook(
+        EvidenceKind::Gpu,
+        "nvidia_drm",
+        "nv_drm_semsurf_fence_wait_ioctl",
     ),
     // A flip, the old and the new way.
     hook(EvidenceKind::Display, "drm", "drm_mode_page_flip_ioctl"),

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::mem::{MaybeUninit, offset_of, size_of};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use anyhow::{Context, Result, bail};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::flip::Display;
 use super::sync::{LockCounts, LockWait};
 use crate::intf;
 use crate::skel::evidence::EvidenceSkelBuilder;
@@ -175,6 +176,8 @@ pub struct Evidence {
     game: MapHandle,
     tasks: MapHandle,
     processes: MapHandle,
+    displays: MapHandle,
+    gpu_irqs: MapHandle,
     family: MapHandle,
     napi: MapHandle,
     contexts: MapHandle,
@@ -201,6 +204,8 @@ impl Evidence {
             game: MapHandle::try_from(&skel.maps.game_evidence)?,
             tasks: MapHandle::try_from(&skel.maps.task_evidence)?,
             processes: MapHandle::try_from(&skel.maps.process_evidence)?,
+            displays: MapHandle::try_from(&skel.maps.display_evidence)?,
+            gpu_irqs: MapHandle::try_from(&skel.maps.gpu_irq_cnt)?,
             family: MapHandle::try_from(&skel.maps.family)?,
             napi: MapHandle::try_from(&skel.maps.napi)?,
             contexts: MapHandle::try_from(&skel.maps.task_ctxs)?,
@@ -213,6 +218,7 @@ impl Evidence {
         check_value_size(&evidence.tasks, size_of::<intf::task_evidence>())?;
         check_value_size(&evidence.processes, size_of::<intf::process_evidence>())?;
         check_value_size(&evidence.napi, size_of::<intf::napi_counters>())?;
+        check_value_size(&evidence.displays, size_of::<intf::display_evidence>())?;
         check_value_size(&evidence.contexts, size_of::<intf::task_ctx>())?;
         check_value_size(&evidence.lock_waits, size_of::<intf::lock_wait>())?;
         check_value_size(&evidence.lock_counts, size_of::<intf::lock_counters>())?;
@@ -231,6 +237,8 @@ impl Evidence {
                 &self.game,
                 &self.tasks,
                 &self.processes,
+                &self.displays,
+                &self.gpu_irqs,
                 &self.family,
                 &self.napi,
                 &self.contexts,
@@ -253,6 +261,34 @@ impl Evidence {
     /// If there is no such thread, or if the map cannot be read.
     pub fn of_thread(&self, tid: u32) -> Result<Vec<Seen>> {
         Ok(Seen::parse(&of_task(&self.tasks, tid)?))
+    }
+
+    /// Every display that was ever flipped.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn displays(&self) -> Result<Vec<Display>> {
+        let mut displays = Vec::new();
+        for idx in 0..intf::DISPLAY_CNT {
+            let value = self.displays.lookup(&idx.to_ne_bytes(), MapFlags::ANY);
+            let value = value.context("cannot read the evidence about displays")?;
+            displays.extend(value.as_deref().and_then(Display::parse));
+        }
+        Ok(displays)
+    }
+
+    /// How many interrupts of GPUs and displays each of the first `cpu_cnt` CPUs has served.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn gpu_irq_cnts(&self, cpu_cnt: usize) -> Result<Vec<u64>> {
+        let cpus = (0..intf::MAX_CPUS).take(cpu_cnt);
+        let count = |cpu: u32| {
+            let value = self.gpu_irqs.lookup(&cpu.to_ne_bytes(), MapFlags::ANY);
+            let value = value.context("cannot read the counts of interrupts")?;
+            Ok(u64::from_ne_bytes(bytes_at(&value.unwrap_or_default(), 0)))
+        };
+        cpus.map(count).collect()
     }
 
     /// What one thread waits for, if it waits and the sync detector has seen it begin.
@@ -368,14 +404,21 @@ impl Evidence {
 
 /// A thread's value in a map of task storage; empty if it has none.
 fn of_task(map: &MapHandle, tid: u32) -> Result<Vec<u8>> {
-    let pid = i32::try_from(tid).ok().and_then(Pid::from_raw);
-    let pid = pid.with_context(|| format!("{tid} is no thread id"))?;
-    let pidfd =
-        pidfd_open(pid, PIDFD_THREAD).with_context(|| format!("cannot open thread {tid}"))?;
+    let pidfd = pidfd_of_thread(tid)?;
     let key = pidfd.as_raw_fd().to_ne_bytes();
     let value = map.lookup(&key, MapFlags::ANY);
     let value = value.with_context(|| format!("cannot read what is known of thread {tid}"))?;
     Ok(value.unwrap_or_default())
+}
+
+/// A descriptor of a thread: the key to what BPF programs keep about it.
+///
+/// # Errors
+/// If there is no such thread.
+pub fn pidfd_of_thread(tid: u32) -> Result<OwnedFd> {
+    let pid = i32::try_from(tid).ok().and_then(Pid::from_raw);
+    let pid = pid.with_context(|| format!("{tid} is no thread id"))?;
+    pidfd_open(pid, PIDFD_THREAD).with_context(|| format!("cannot open thread {tid}"))
 }
 
 fn check_value_size(map: &MapHandle, expected: usize) -> Result<()> {

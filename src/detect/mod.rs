@@ -7,7 +7,9 @@
 pub mod actor;
 pub mod cost;
 pub mod evidence;
+pub mod flip;
 pub mod game;
+pub mod gpu_irq;
 pub mod hook;
 pub mod input;
 pub mod network;
@@ -20,6 +22,8 @@ use std::fmt;
 use self::actor::{ActorDetector, HOOKS};
 use self::cost::Cost;
 use self::evidence::{Evidence, EvidenceKind};
+use self::flip::FlipDetector;
+use self::gpu_irq::GpuIrqDetector;
 use self::network::NetworkDetector;
 use self::storage::StorageDetector;
 use crate::intf;
@@ -89,6 +93,8 @@ pub fn load_all(evidence: &Evidence) -> Vec<Box<dyn Detector>> {
     let actors = EvidenceKind::OF_ACTORS.into_iter();
     let actors = actors.map(|kind| Box::new(ActorDetector::load(evidence, kind)) as Box<_>);
     let mut all: Vec<Box<dyn Detector>> = actors.collect();
+    all.push(Box::new(FlipDetector::load(evidence)));
+    all.push(Box::new(GpuIrqDetector::load(evidence)));
     all.push(Box::new(NetworkDetector::load(evidence)));
     all.push(Box::new(StorageDetector::load(evidence)));
     all

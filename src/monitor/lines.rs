@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::units::{count, duration_us, printable};
-use crate::stats::{Metrics, ROLE_CNT, RoleMetrics};
+use crate::stats::{DisplayMetrics, Metrics, ROLE_CNT, RoleMetrics};
 
 /// No row is wider.
 pub const WIDTH: usize = 120;
@@ -67,6 +67,7 @@ pub struct LinePrinter {
 struct State {
     game: (u32, String, u32),
     detectors: BTreeMap<String, String>,
+    displays: BTreeMap<String, String>,
     restarts: u32,
 }
 
@@ -76,6 +77,7 @@ impl LinePrinter {
     pub fn interval(&mut self, metrics: &Metrics) -> String {
         let mut text = self.changes(metrics);
         text += &drops(metrics);
+        text += &missed(metrics);
         if self
             .rows_since_header
             .is_none_or(|rows| rows >= ROWS_PER_HEADER)
@@ -89,7 +91,7 @@ impl LinePrinter {
         text
     }
 
-    /// The lines for game, detectors and restarts, where they are not what they were.
+    /// The lines for game, detectors, displays and restarts, where they are not what they were.
     pub fn changes(&mut self, metrics: &Metrics) -> String {
         let new = State {
             game: (
@@ -98,6 +100,7 @@ impl LinePrinter {
                 metrics.game_confidence_pct,
             ),
             detectors: metrics.detectors.clone(),
+            displays: displays(metrics),
             restarts: metrics.restarts,
         };
         let old = self.state.replace(new.clone());
@@ -108,6 +111,11 @@ impl LinePrinter {
         for (name, state) in &new.detectors {
             if old.as_ref().and_then(|old| old.detectors.get(name)) != Some(state) {
                 text += &format!("detector {name}: {}\n", printable(state, STATE_LENGTH_MAX));
+            }
+        }
+        for (name, state) in &new.displays {
+            if old.as_ref().and_then(|old| old.displays.get(name)) != Some(state) {
+                text += &format!("display {name}: {state}\n");
             }
         }
         if old.is_some_and(|old| old.restarts != new.restarts) {
@@ -127,6 +135,40 @@ fn game_line(metrics: &Metrics) -> String {
         metrics.game_pid,
         metrics.game_confidence_pct
     )
+}
+
+/// What changes seldom about each display; the rate of its flips does not.
+fn displays(metrics: &Metrics) -> BTreeMap<String, String> {
+    let state = |display: &DisplayMetrics| {
+        let owner = match display.owner_pid {
+            0 => "nobody known".to_owned(),
+            pid => format!("pid {pid}"),
+        };
+        if display.mode_hz > 0.0 {
+            format!("{:.0} Hz, flipped by {owner}", display.mode_hz)
+        } else {
+            format!("flipped by {owner}")
+        }
+    };
+    let displays = metrics.displays.iter();
+    displays
+        .map(|(name, display)| (printable(name, NAME_LENGTH_MAX), state(display)))
+        .collect()
+}
+
+fn missed(metrics: &Metrics) -> String {
+    let displays = metrics.displays.iter();
+    let some = displays.filter(|(_, display)| display.missed > 0);
+    some.map(|(name, display)| {
+        format!(
+            "display {}: {:.1} Hz, {} flips, {} missed\n",
+            printable(name, NAME_LENGTH_MAX),
+            display.hz,
+            display.flips,
+            display.missed
+        )
+    })
+    .collect()
 }
 
 fn drops(metrics: &Metrics) -> String {

@@ -132,7 +132,10 @@ fn state_is_told_once_and_when_it_changes() {
         first.contains("detector input: active (fentry/input_event)\n"),
         "{first}"
     );
+    let display = "display card0 crtc1: 100 Hz, flipped by pid 43\n";
+    assert!(first.contains(display), "{first}");
     assert_eq!(printer.interval(&metrics).lines().count(), 1);
+    metrics.displays.get_mut("card0 crtc1").unwrap().missed = 3;
     metrics.game_pid = 0;
     metrics.restarts += 1;
     metrics.input_ring_drops = 7;
@@ -140,6 +143,8 @@ fn state_is_told_once_and_when_it_changes() {
     assert!(changed.contains("game: none\n"), "{changed}");
     assert!(changed.contains("restart 1"), "{changed}");
     assert!(changed.contains("lost: 7"), "{changed}");
+    let missed = "display card0 crtc1: 50.0 Hz, 250 flips, 3 missed\n";
+    assert!(changed.contains(missed), "{changed}");
     assert!(!changed.contains("detector"), "{changed}");
 }
 

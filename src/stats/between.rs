@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::hist::{BUCKET_CNT, Histogram, quantile_ns};
 use super::{
-    DEVICE_CLASS_CNT, DEVICE_NAMES, DetectorMetrics, InputMetrics, LlcMetrics, Metrics,
-    NapiMetrics, Program, ProgramMetrics, ROLE_CNT, ROLE_NAMES, ROLE_SLOT_CNT, RoleMetrics,
-    Snapshot,
+    DEVICE_CLASS_CNT, DEVICE_NAMES, DetectorMetrics, DisplayMetrics, GpuIrqMetrics, InputMetrics,
+    LlcMetrics, Metrics, NapiMetrics, Program, ProgramMetrics, ROLE_CNT, ROLE_NAMES, ROLE_SLOT_CNT,
+    RoleMetrics, Snapshot,
 };
 use crate::detect::cost::Cost;
+use crate::detect::flip::Display;
 use crate::detect::sync::LockKind;
 use crate::intf;
 
@@ -82,6 +83,8 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
     add_input(&mut metrics, before, after);
     metrics.napi = napi_metrics(before, after);
     add_locks(&mut metrics, before, after);
+    metrics.displays = display_metrics(before, after);
+    metrics.gpu_irqs = gpu_irq_metrics(before, after);
     add_state(&mut metrics, after);
     metrics
 }
@@ -268,6 +271,40 @@ fn add_locks(metrics: &mut Metrics, before: Option<&Snapshot>, after: &Snapshot)
     metrics.lock_waits = named
         .map(|(kind, cnt)| (kind.name().to_owned(), cnt))
         .collect();
+}
+
+fn display_metrics(
+    before: Option<&Snapshot>,
+    after: &Snapshot,
+) -> BTreeMap<String, DisplayMetrics> {
+    let metrics = |display: &Display| {
+        let name = display.to_string();
+        let mut earlier = before.iter().flat_map(|before| &before.displays);
+        let earlier = earlier.find(|earlier| earlier.to_string() == name);
+        let flips = growth(display.flip_cnt, earlier.map_or(0, |it| it.flip_cnt));
+        let hz = if flips > 0 { display.interval_ns } else { 0 };
+        let metrics = DisplayMetrics {
+            hz: ratio(1e9, hz as f64),
+            mode_hz: ratio(1e9, display.refresh_ns.into()),
+            flips,
+            missed: growth(display.missed_cnt, earlier.map_or(0, |it| it.missed_cnt)),
+            owner_pid: display.owner_tgid,
+        };
+        (name, metrics)
+    };
+    after.displays.iter().map(metrics).collect()
+}
+
+/// CPUs that never served one are left out.
+fn gpu_irq_metrics(before: Option<&Snapshot>, after: &Snapshot) -> BTreeMap<u32, GpuIrqMetrics> {
+    let earlier = |cpu: usize| before.and_then(|before| before.gpu_irq_cnts.get(cpu));
+    let cpus = (0..).zip(after.gpu_irq_cnts.iter().enumerate());
+    let cpus = cpus.filter(|(_, (_, cnt))| **cnt > 0);
+    let metrics = |(id, (cpu, cnt)): (u32, (usize, &u64))| {
+        let interrupts = growth(*cnt, earlier(cpu).copied().unwrap_or(0));
+        (id, GpuIrqMetrics { interrupts })
+    };
+    cpus.map(metrics).collect()
 }
 
 fn add_state(metrics: &mut Metrics, after: &Snapshot) {

@@ -121,6 +121,13 @@ pub struct Metrics {
     )]
     pub lock_waits: BTreeMap<String, u64>,
 
+    /// By display.
+    #[stat(desc = "by display that was ever flipped: card and number on it")]
+    pub displays: BTreeMap<String, DisplayMetrics>,
+    /// By CPU.
+    #[stat(desc = "by CPU that ever served an interrupt of a GPU or a display")]
+    pub gpu_irqs: BTreeMap<u32, GpuIrqMetrics>,
+
     /// The game's process.
     #[stat(desc = "process id of the game; 0: none")]
     pub game_pid: u32,
@@ -235,6 +242,44 @@ pub struct NapiMetrics {
     /// Packets.
     #[stat(desc = "packets they found")]
     pub packets: u64,
+}
+
+/// The flips of one display.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, Stats)]
+#[stat(
+    desc = "the flips of one display",
+    _om_prefix = "display_",
+    _om_label = "display"
+)]
+pub struct DisplayMetrics {
+    /// Rate.
+    #[stat(desc = "flips per second at their usual distance; 0: none in the interval, or unknown")]
+    pub hz: f64,
+    /// Of the mode.
+    #[stat(desc = "frames per second of the display's mode; 0: the driver does not say")]
+    pub mode_hz: f64,
+    /// Flips.
+    #[stat(desc = "flips done")]
+    pub flips: u64,
+    /// Missed flips.
+    #[stat(desc = "flips that were to be expected and did not come")]
+    pub missed: u64,
+    /// Who flips.
+    #[stat(desc = "process id of who asked for the last flip; 0: unknown")]
+    pub owner_pid: u32,
+}
+
+/// Interrupts of GPUs and displays on one CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Stats)]
+#[stat(
+    desc = "interrupts of GPUs and displays on one CPU",
+    _om_prefix = "gpu_irq_",
+    _om_label = "cpu"
+)]
+pub struct GpuIrqMetrics {
+    /// Served.
+    #[stat(desc = "interrupts served")]
+    pub interrupts: u64,
 }
 
 /// Cost of one BPF program.

@@ -19,7 +19,8 @@ use scx_stats::{Meta, StatsServerData};
 
 pub use explanation::{EvidenceExplanation, Explanation, Place, THREADS_MAX, ThreadExplanation};
 pub use metrics::{
-    DetectorMetrics, InputMetrics, LlcMetrics, Metrics, NapiMetrics, ProgramMetrics, RoleMetrics,
+    DetectorMetrics, DisplayMetrics, GpuIrqMetrics, InputMetrics, LlcMetrics, Metrics, NapiMetrics,
+    ProgramMetrics, RoleMetrics,
 };
 pub use server::{EXPLAIN, EXPLAIN_PID, SOCKET_PATH, StatsServer};
 pub use snapshot::{Game, Llc, Program, Snapshot};
@@ -68,6 +69,8 @@ fn described() -> StatsServerData<(), ()> {
         .add_meta(InputMetrics::meta())
         .add_meta(DetectorMetrics::meta())
         .add_meta(NapiMetrics::meta())
+        .add_meta(DisplayMetrics::meta())
+        .add_meta(GpuIrqMetrics::meta())
         .add_meta(ProgramMetrics::meta())
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::DEVICE_CLASS_CNT;
 use crate::detect::DetectorState;
 use crate::detect::cost::Cost;
+use crate::detect::flip::Display;
 use crate::detect::input::InputTotals;
 use crate::detect::sync::LockCounts;
 use crate::intf;
@@ -36,6 +37,10 @@ pub struct Snapshot {
     pub napi: Vec<intf::napi_counters>,
     /// Waits for locks, as the sync detector has counted them.
     pub locks: LockCounts,
+    /// What is known of each display; their counts begin with their first flip.
+    pub displays: Vec<Display>,
+    /// Interrupts of GPUs and displays, one entry for each possible CPU.
+    pub gpu_irq_cnts: Vec<u64>,
     /// The game, if one runs.
     pub game: Option<Game>,
     /// Name and state of each detector.

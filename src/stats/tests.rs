@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::detect::DetectorState;
 use crate::detect::cost::Cost;
+use crate::detect::flip::Display;
 use crate::detect::input::InputTotals;
 use crate::detect::sync::LockCounts;
 
@@ -48,6 +49,17 @@ pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snaps
                 packet_cnt: 2 * count,
             },
         ],
+        displays: vec![Display {
+            card_idx: 0,
+            crtc_idx: 1,
+            last_flip_ns: 7,
+            interval_ns: 20_000_000,
+            refresh_ns: 10_000_000,
+            flip_cnt: count,
+            missed_cnt: 0,
+            owner_tgid: 43,
+        }],
+        gpu_irq_cnts: vec![0, 3 * count],
         game: Some(Game {
             pid: 42,
             name: "Game.exe".into(),
@@ -112,7 +124,8 @@ const SECOND: Duration = Duration::from_secs(1);
 fn difference_covers_the_interval_alone() {
     let start = Instant::now();
     let before = snapshot(start, SECOND, 100);
-    let after = snapshot(start, 2 * SECOND, 350);
+    let mut after = snapshot(start, 2 * SECOND, 350);
+    after.displays[0].missed_cnt = 25;
     let metrics = Metrics::between(&before, &after);
     assert_eq!(metrics.interval_s, 1.0);
     assert_eq!(metrics.uptime_s, 2.0);
@@ -133,6 +146,16 @@ fn difference_covers_the_interval_alone() {
         packets: 500,
     };
     assert_eq!(metrics.napi, [(1, napi)].into());
+    let display = DisplayMetrics {
+        hz: 50.0,
+        mode_hz: 100.0,
+        flips: 250,
+        missed: 25,
+        owner_pid: 43,
+    };
+    assert_eq!(metrics.displays["card0 crtc1"], display);
+    let irqs: Vec<_> = metrics.gpu_irqs.into_iter().collect();
+    assert_eq!(irqs, [(1, GpuIrqMetrics { interrupts: 750 })]);
     assert_eq!(metrics.waits, 500);
     assert_eq!(metrics.lock_waits["pi"], 250);
     assert_eq!(metrics.lock_waits["refused"], 6 * 250);

@@ -3,6 +3,7 @@
 
 mod deadline;
 mod features;
+mod frame;
 mod hist;
 mod inputs;
 mod lock;

@@ -129,6 +129,21 @@ fn systemd_boots_and_passes_the_exit_code() {
 }
 
 #[test]
+fn threads_of_gpu_interrupts_are_known_where_there_are_any() {
+    let machine = Machine {
+        clock: Clock::Counted,
+        append: "threadirqs".to_owned(),
+        limit: LIMIT,
+        ..Machine::default()
+    };
+    let command = this_program(&["interrupts_of_the_gpu"]);
+    let outcome = boot("7", &machine, &command)
+        .finish(&mut show_as("threadirqs"))
+        .unwrap();
+    assert_eq!(outcome.code, 0);
+}
+
+#[test]
 fn limit_ends_the_vm_and_says_so() {
     let machine = Machine {
         limit: Duration::from_secs(2),

@@ -5,6 +5,7 @@
 mod bad_input;
 mod cost;
 mod desktop;
+mod display;
 mod doctor;
 mod environment;
 mod explain;
@@ -22,6 +23,7 @@ mod storms;
 mod sync;
 pub(crate) mod topology;
 pub(crate) mod verifier;
+mod weston;
 
 use std::path::Path;
 

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FORGOTTEN: Duration = Duration::from_millis(2500);
 
 /// Ids and names of all threads.
-fn threads() -> Vec<(u32, String)> {
+pub(super) fn threads() -> Vec<(u32, String)> {
     let mut threads = Vec::new();
     for process in procfs::process::all_processes()
         .expect("/proc is there")

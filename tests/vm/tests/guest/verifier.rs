@@ -10,6 +10,8 @@ use scx_gamer::config::Config;
 use scx_gamer::daemon;
 use scx_gamer::detect::actor::ActorDetector;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
+use scx_gamer::detect::flip::FlipDetector;
+use scx_gamer::detect::gpu_irq::GpuIrqDetector;
 use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::input::{InputDetector, InputOptions, RingLayout};
 use scx_gamer::detect::network::NetworkDetector;
@@ -57,6 +59,12 @@ fn every_program_passes_the_verifier() {
         }
     }
     report_new("process", || ProcessEvents::load(&evidence).unwrap());
+    for &hook in HookKind::BY_COST {
+        let load = || FlipDetector::load_by(&evidence, hook).unwrap();
+        report_new(&format!("flip_{hook}"), load);
+        let load = || GpuIrqDetector::load_by(&evidence, hook).unwrap();
+        report_new(&format!("gpu_irq_{hook}"), load);
+    }
     report_new("actor", || {
         ActorDetector::load(&evidence, EvidenceKind::Input)
     });
