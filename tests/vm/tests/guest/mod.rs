@@ -2,9 +2,9 @@
 //! `#[ignore = "runs inside the VM"]` and begins with [`require_vm`]. A new file needs its `mod`
 //! line here and nothing else.
 
+mod background;
 mod bad_input;
 mod cost;
-mod desktop;
 mod display;
 mod doctor;
 mod environment;
