@@ -9,11 +9,13 @@ const BPF_DIR: &str = "src/bpf";
 
 /// Source file (without `.bpf.c`) and skeleton name of each BPF object. The scheduler's name has
 /// to be `bpf`: the macros of `scx_utils` count on it.
-const OBJECTS: [(&str, &str); 5] = [
+const OBJECTS: [(&str, &str); 7] = [
     ("main", "bpf"),
     ("evidence", "evidence"),
     ("detect_input", "detect_input"),
     ("detect_actor", "detect_actor"),
+    ("detect_audio", "detect_audio"),
+    ("detect_relay", "detect_relay"),
     ("detect_process", "process"),
 ];
 

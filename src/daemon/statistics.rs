@@ -141,6 +141,7 @@ impl Statistics {
             input: sensors.input_totals()?,
             drained_cnt: DeviceClass::ALL.map(drained),
             queue_dropped_cnt: consumer.map_or(0, |consumer| consumer.lost_cnt()),
+            xrun_cnt: sensors.evidence().xrun_cnt()?,
             game: sensors.game().map(|game| Game {
                 pid: game.pid,
                 name: game.name.clone(),

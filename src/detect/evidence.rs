@@ -51,7 +51,7 @@ impl EvidenceKind {
         Self::Storage,
     ];
     /// The kinds that [`super::actor`] sees.
-    pub const OF_ACTORS: [Self; 4] = [Self::Input, Self::Gpu, Self::Display, Self::Audio];
+    pub const OF_ACTORS: [Self; 3] = [Self::Input, Self::Gpu, Self::Display];
 
     /// `EVIDENCE_*`
     #[must_use]
@@ -91,6 +91,8 @@ pub struct Seen {
     pub last_ns: u64,
     /// `CLOCK_MONOTONIC` in ns: since when, without a pause of 2 s.
     pub since_ns: u64,
+    /// What said so: `SOURCE_*`, or a row of [`super::actor::HOOKS`].
+    pub source: u8,
 }
 
 /// Owner of the shared maps.
@@ -160,6 +162,27 @@ impl Evidence {
     /// # Errors
     /// If there is no such thread, or if the map cannot be read.
     pub fn of_thread(&self, tid: u32) -> Result<Vec<Seen>> {
+        let own = self.read_thread(tid)?;
+        let seen = EvidenceKind::ALL.into_iter().enumerate();
+        let seen = seen.map(|(idx, kind)| Seen {
+            kind,
+            last_ns: own.seen_ns[idx],
+            since_ns: own.since_ns[idx],
+            source: own.source[idx],
+        });
+        Ok(seen.filter(|seen| seen.last_ns != 0).collect())
+    }
+
+    /// The period of the sound device that a thread serves, in ns; 0 if it serves none, or if that is
+    /// not known.
+    ///
+    /// # Errors
+    /// As [`Self::of_thread`].
+    pub fn period_ns(&self, tid: u32) -> Result<u64> {
+        Ok(self.read_thread(tid)?.period_ns)
+    }
+
+    fn read_thread(&self, tid: u32) -> Result<intf::task_evidence> {
         let pid = i32::try_from(tid).ok().and_then(Pid::from_raw);
         let pid = pid.with_context(|| format!("{tid} is no thread id"))?;
         let pidfd =
@@ -167,17 +190,37 @@ impl Evidence {
         let key = pidfd.as_raw_fd().to_ne_bytes();
         let value = self.tasks.lookup(&key, MapFlags::ANY);
         let Some(value) = value.context("cannot read the evidence about a thread")? else {
-            return Ok(Vec::new());
+            return Ok(intf::task_evidence::default());
         };
-        let (words, _) = value.as_chunks();
-        let word = |idx: usize| words.get(idx).map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-        let seen = EvidenceKind::ALL.into_iter().enumerate();
-        let seen = seen.map(|(idx, kind)| Seen {
-            kind,
-            last_ns: word(idx),
-            since_ns: word(intf::EVIDENCE_SLOT_CNT as usize + idx),
-        });
-        Ok(seen.filter(|seen| seen.last_ns != 0).collect())
+        parse_thread(&value).context("the evidence about a thread is short")
+    }
+
+    /// What one process as a whole was seen doing; nothing if it is not remembered.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn of_process(&self, tgid: u32) -> Result<intf::process_evidence> {
+        let value = self.processes.lookup(&tgid.to_ne_bytes(), MapFlags::ANY);
+        let value = value.context("cannot read the evidence about a process")?;
+        let mut words = Words(value.as_deref().unwrap_or_default());
+        Ok(intf::process_evidence {
+            display_ns: words.next().unwrap_or(0),
+            relay_ns: words.next().unwrap_or(0),
+            focus_ns: words.next().unwrap_or(0),
+        })
+    }
+
+    /// How often a sound device ran out of samples, or of room for them.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn xrun_cnt(&self) -> Result<u64> {
+        let value = self.record.lookup(&0u32.to_ne_bytes(), MapFlags::ANY);
+        let value = value.context("cannot read what the detectors have counted")?;
+        let value = value.unwrap_or_default();
+        let at = std::mem::offset_of!(intf::evidence, xrun_cnt);
+        let bytes = value.get(at..).and_then(|rest| rest.first_chunk());
+        Ok(bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes)))
     }
 
     /// Publishes the game's process to the BPF side; 0 means that there is none.
@@ -191,6 +234,46 @@ impl Evidence {
             .update(&0u32.to_ne_bytes(), &value, MapFlags::ANY)
             .context("cannot publish the game to the scheduler")
     }
+}
+
+/// The numbers of a map's value, one after the other.
+struct Words<'a>(&'a [u8]);
+
+impl Words<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (first, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn next(&mut self) -> Option<u64> {
+        self.take().map(u64::from_ne_bytes)
+    }
+
+    fn next_slots(&mut self) -> Option<[u64; intf::EVIDENCE_SLOT_CNT as usize]> {
+        let mut slots = [0; intf::EVIDENCE_SLOT_CNT as usize];
+        for slot in &mut slots {
+            *slot = self.next()?;
+        }
+        Some(slots)
+    }
+}
+
+fn parse_thread(value: &[u8]) -> Option<intf::task_evidence> {
+    let mut words = Words(value);
+    let seen_ns = words.next_slots()?;
+    let since_ns = words.next_slots()?;
+    let mut event_cnt = [0; intf::EVIDENCE_SLOT_CNT as usize];
+    for cnt in &mut event_cnt {
+        *cnt = words.take().map(u32::from_ne_bytes)?;
+    }
+    Some(intf::task_evidence {
+        seen_ns,
+        since_ns,
+        event_cnt,
+        source: words.take()?,
+        period_ns: words.next()?,
+    })
 }
 
 fn check_value_size(map: &MapHandle, expected: usize) -> Result<()> {

@@ -5,16 +5,21 @@
 //! shared through [`evidence::Evidence`].
 
 pub mod actor;
+pub mod audio;
 pub mod evidence;
 pub mod game;
 pub mod hook;
 pub mod input;
 pub mod process;
+pub mod relay;
 
 use std::fmt;
 
 use self::actor::ActorDetector;
+use self::audio::AudioDetector;
 use self::evidence::{Evidence, EvidenceKind};
+use self::hook::HookKind;
+use self::relay::RelayDetector;
 
 /// Whether a detector works here, for the log, the monitor and `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,5 +63,8 @@ pub trait Detector {
 pub fn load_all(evidence: &Evidence) -> Vec<Box<dyn Detector>> {
     let actors = EvidenceKind::OF_ACTORS.into_iter();
     let actors = actors.map(|kind| Box::new(ActorDetector::load(evidence, kind)) as Box<_>);
-    actors.collect()
+    let mut all: Vec<Box<dyn Detector>> = actors.collect();
+    all.push(Box::new(AudioDetector::load(evidence, HookKind::BY_COST)));
+    all.push(Box::new(RelayDetector::load(evidence, HookKind::BY_COST)));
+    all
 }

@@ -76,6 +76,9 @@ impl LinePrinter {
     pub fn interval(&mut self, metrics: &Metrics) -> String {
         let mut text = self.changes(metrics);
         text += &drops(metrics);
+        if metrics.xruns > 0 {
+            text += &format!("sound: {} xruns\n", metrics.xruns);
+        }
         if self
             .rows_since_header
             .is_none_or(|rows| rows >= ROWS_PER_HEADER)

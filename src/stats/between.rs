@@ -76,6 +76,7 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
         ..Metrics::default()
     };
     add_input(&mut metrics, before, after);
+    metrics.xruns = growth(after.xrun_cnt, before.map_or(0, |before| before.xrun_cnt));
     add_state(&mut metrics, after);
     metrics
 }

@@ -108,6 +108,9 @@ pub struct Metrics {
     /// Lost inside the daemon.
     #[stat(desc = "input events dropped because the daemon's queue was full")]
     pub input_queue_drops: u64,
+    /// Xruns.
+    #[stat(desc = "times that a sound device ran out of samples, or of room for them")]
+    pub xruns: u64,
 
     /// The game's process.
     #[stat(desc = "process id of the game; 0: none")]

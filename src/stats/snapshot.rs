@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub drained_cnt: [u64; DEVICE_CLASS_CNT],
     /// Drained input events that found the daemon's queue full.
     pub queue_dropped_cnt: u64,
+    /// How often a sound device ran dry, as the audio detector has counted.
+    pub xrun_cnt: u64,
     /// The game, if one runs.
     pub game: Option<Game>,
     /// Name and state of each detector.

@@ -35,6 +35,7 @@ pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snaps
         input: InputTotals::new([2 * count; DEVICE_CLASS_CNT], 0),
         drained_cnt: [count; DEVICE_CLASS_CNT],
         queue_dropped_cnt: 0,
+        xrun_cnt: 0,
         game: Some(Game {
             pid: 42,
             name: "Game.exe".into(),
@@ -82,8 +83,9 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn difference_covers_the_interval_alone() {
     let start = Instant::now();
-    let before = snapshot(start, SECOND, 100);
-    let after = snapshot(start, 2 * SECOND, 350);
+    let mut before = snapshot(start, SECOND, 100);
+    let mut after = snapshot(start, 2 * SECOND, 350);
+    (before.xrun_cnt, after.xrun_cnt) = (4, 7);
     let metrics = Metrics::between(&before, &after);
     assert_eq!(metrics.interval_s, 1.0);
     assert_eq!(metrics.uptime_s, 2.0);
@@ -99,6 +101,7 @@ fn difference_covers_the_interval_alone() {
         }
     );
     assert_eq!(metrics.waits, 500);
+    assert_eq!(metrics.xruns, 3);
     assert_eq!(
         metrics.programs["gamer_enqueue"],
         ProgramMetrics {

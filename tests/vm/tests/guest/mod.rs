@@ -2,6 +2,7 @@
 //! `#[ignore = "runs inside the VM"]` and begins with [`require_vm`]. A new file needs its `mod`
 //! line here and nothing else.
 
+mod audio;
 mod bad_input;
 mod doctor;
 mod environment;
@@ -9,6 +10,8 @@ mod life;
 mod load;
 pub(crate) mod malformed_btf;
 pub(crate) mod outside;
+mod pipewire;
+mod relay;
 mod roles;
 mod signals;
 pub(crate) mod topology;

@@ -9,10 +9,12 @@ use scx_gamer::cli::Cli;
 use scx_gamer::config::Config;
 use scx_gamer::daemon;
 use scx_gamer::detect::actor::ActorDetector;
+use scx_gamer::detect::audio::AudioDetector;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
 use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::input::{InputDetector, InputOptions, RingLayout};
 use scx_gamer::detect::process::ProcessEvents;
+use scx_gamer::detect::relay::RelayDetector;
 use scx_gamer::events::CpuNode;
 use scx_gamer::topology::Layout;
 use scx_utils::Topology;
@@ -21,6 +23,10 @@ use super::require_vm;
 
 /// Begins each line with the count of one program: `MARK PRESET/PROGRAM INSTRUCTIONS`.
 pub(crate) const MARK: &str = "verified";
+
+/// One way to hook alone.
+pub(super) const FENTRY: &[HookKind] = &[HookKind::Fentry];
+pub(super) const KPROBE: &[HookKind] = &[HookKind::Kprobe];
 
 #[test]
 #[ignore = "runs inside the VM"]
@@ -57,6 +63,14 @@ fn every_program_passes_the_verifier() {
     report_new("actor", || {
         ActorDetector::load(&evidence, EvidenceKind::Input)
     });
+    for (ways, way) in [FENTRY, KPROBE].into_iter().zip(["fentry", "kprobe"]) {
+        report_new(&format!("audio_{way}"), || {
+            AudioDetector::load(&evidence, ways)
+        });
+        report_new(&format!("relay_{way}"), || {
+            RelayDetector::load(&evidence, ways)
+        });
+    }
 }
 
 /// Loads an object and reports the programs that came with it, under the names that the kernel
