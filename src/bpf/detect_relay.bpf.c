@@ -3,8 +3,8 @@
  * Relay detector: who is handed input or sound by those who have it from the device.
  *
  * The compositor or the X server reads the mouse; the game gets it from there, over a Unix
- * stream socket. Inside the compositor an input thread wakes the main one through an eventfd, and
- * so does a sound server the threads of its clients. So: a task that has lately been seen
+ * stream socket. Inside, an input thread wakes the main one through an eventfd (compositors) or a
+ * pipe (Xorg); a sound server wakes the threads of its clients through eventfds. So: a task that has lately been seen
  * reading input sends over such a channel; whoever receives from it carries input as well, and
  * may hand it on. The same for sound, over eventfds.
  *
@@ -258,6 +258,32 @@ static __always_inline int read_eventfd(struct kiocb *iocb)
 	return 0;
 }
 
+/* Pipes. */
+static __always_inline u64 pipe_of(struct kiocb *iocb)
+{
+	struct file *file = BPF_CORE_READ(iocb, ki_filp);
+
+	return (u64)BPF_CORE_READ(file, private_data);
+}
+
+static __always_inline int write_pipe(struct kiocb *iocb)
+{
+	struct parcel parcel = {};
+
+	if (pack(&parcel, false))
+		send_to(pipe_of(iocb), &parcel);
+	return 0;
+}
+
+static __always_inline int read_pipe(struct kiocb *iocb)
+{
+	u64 now_ns;
+
+	if (may_receive(&now_ns))
+		receive_from(pipe_of(iocb), now_ns);
+	return 0;
+}
+
 /*
  * Who reads one device and makes another of it (Steam does, for gamepads) hands on to whoever
  * reads that: the game.
@@ -322,6 +348,30 @@ SEC("?kprobe")
 int BPF_KPROBE(efd_read_kprobe, struct kiocb *iocb)
 {
 	return read_eventfd(iocb);
+}
+
+SEC("?fentry")
+int BPF_PROG(pipe_write_fentry, struct kiocb *iocb)
+{
+	return write_pipe(iocb);
+}
+
+SEC("?kprobe")
+int BPF_KPROBE(pipe_write_kprobe, struct kiocb *iocb)
+{
+	return write_pipe(iocb);
+}
+
+SEC("?fentry")
+int BPF_PROG(pipe_read_fentry, struct kiocb *iocb)
+{
+	return read_pipe(iocb);
+}
+
+SEC("?kprobe")
+int BPF_KPROBE(pipe_read_kprobe, struct kiocb *iocb)
+{
+	return read_pipe(iocb);
 }
 
 SEC("?fentry")

@@ -15,16 +15,22 @@ const UNIX_SEND: &str = "unix_stream_sendmsg";
 const UNIX_RECEIVE: &str = "unix_stream_recvmsg";
 const EVENTFD_WRITE: &str = "eventfd_write";
 const EVENTFD_READ: &str = "eventfd_read";
+const PIPE_WRITE: &str = "anon_pipe_write";
+const PIPE_READ: &str = "anon_pipe_read";
 const UINPUT_WRITE: &str = "uinput_write";
 
 /// By which each kind of channel is known; the receiving function comes with it.
-const FUNCTIONS: [Function; 3] = [
+const FUNCTIONS: [Function; 4] = [
     Function {
         name: UNIX_SEND,
         module: None,
     },
     Function {
         name: EVENTFD_WRITE,
+        module: None,
+    },
+    Function {
+        name: PIPE_WRITE,
         module: None,
     },
     Function {
@@ -91,6 +97,14 @@ fn attach(evidence: &Evidence, function: &str, how: HookKind) -> Result<Vec<Link
             )?;
             how.prepare(&mut p.efd_read_fentry, &mut p.efd_read_kprobe, EVENTFD_READ)?;
         }
+        PIPE_WRITE => {
+            how.prepare(
+                &mut p.pipe_write_fentry,
+                &mut p.pipe_write_kprobe,
+                PIPE_WRITE,
+            )?;
+            how.prepare(&mut p.pipe_read_fentry, &mut p.pipe_read_kprobe, PIPE_READ)?;
+        }
         UINPUT_WRITE => how.prepare(&mut p.uinput_fentry, &mut p.uinput_kprobe, UINPUT_WRITE)?,
         _ => bail!("BUG: {function} is no channel"),
     }
@@ -104,6 +118,10 @@ fn attach(evidence: &Evidence, function: &str, how: HookKind) -> Result<Vec<Link
         EVENTFD_WRITE => vec![
             how.attach(&p.efd_write_fentry, &p.efd_write_kprobe, EVENTFD_WRITE)?,
             how.attach(&p.efd_read_fentry, &p.efd_read_kprobe, EVENTFD_READ)?,
+        ],
+        PIPE_WRITE => vec![
+            how.attach(&p.pipe_write_fentry, &p.pipe_write_kprobe, PIPE_WRITE)?,
+            how.attach(&p.pipe_read_fentry, &p.pipe_read_kprobe, PIPE_READ)?,
         ],
         _ => vec![how.attach(&p.uinput_fentry, &p.uinput_kprobe, UINPUT_WRITE)?],
     })

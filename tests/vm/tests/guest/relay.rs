@@ -204,6 +204,30 @@ fn input_is_followed_through_eventfds_to_the_last_hand_that_counts() {
     });
 }
 
+#[test]
+#[ignore = "runs inside the VM"]
+fn an_input_thread_that_wakes_another_over_a_pipe_hands_input_on() {
+    require_vm();
+    let rig = Rig::load(HookKind::BY_COST);
+    let mut device = mouse();
+    let mut reader = open(&mut device);
+    let (mut out, mut into) = std::io::pipe().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while reader.fetch_events().is_ok() {
+                into.write_all(&[0]).unwrap();
+            }
+        });
+        let mut bytes = [0; 64];
+        let known = wait_for(PATIENCE, || {
+            inject(&mut device, 2, None);
+            out.read(&mut bytes).is_ok() && rig.source(own_tid()) == Some(RELAY)
+        });
+        assert!(known, "who reads the pipe");
+        drop(device);
+    });
+}
+
 /// Says to who reads an eventfd that there will be no more.
 const END: u64 = 1 << 40;
 
