@@ -52,14 +52,13 @@ proptest! {
 
     #[test]
     fn every_hand_counts_and_a_relay_ends(source in 0..=u32::from(u8::MAX)) {
-        let mut hands = relay_hands(source);
+        let before = relay_hands(source);
         let mut source = source;
-        for _ in 0..10 {
+        for hands in before + 1..before + 10 {
             source = relay_next(source);
             if source == 0 {
                 break;
             }
-            hands += 1;
             prop_assert_eq!(relay_hands(source), hands);
             prop_assert!(u8::try_from(source).is_ok(), "a mark has a byte for it");
         }

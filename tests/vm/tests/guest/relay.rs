@@ -21,6 +21,7 @@ use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::relay::RelayDetector;
 use scx_gamer::detect::{Detector, DetectorState};
 use scx_gamer::intf;
+use scx_gamer::policy::relay_hands;
 
 use super::require_vm;
 use super::roles::{seen_lately, threads};
@@ -31,9 +32,9 @@ use crate::support::{start, wait_for};
 
 /// Until gamesim has opened its devices on a loaded host.
 const PATIENCE: Duration = Duration::from_secs(60);
-const RELAY: u8 = intf::SOURCE_RELAY as u8;
+const RELAY: u32 = intf::SOURCE_RELAY;
 /// Through so many hands input is followed.
-const HANDS: u8 = intf::SOURCE_RELAY_LAST as u8 - RELAY + 1;
+const HANDS: u32 = intf::SOURCE_RELAY_LAST - RELAY + 1;
 
 /// The detectors of input, and of who hands it on.
 struct Rig {
@@ -62,14 +63,14 @@ impl Rig {
     }
 
     /// What says that a thread carries input, if it does.
-    fn source(&self, tid: u32) -> Option<u8> {
+    fn source(&self, tid: u32) -> Option<u32> {
         let seen = seen_lately(&self.evidence, tid);
         let seen = seen.iter().find(|seen| seen.kind == EvidenceKind::Input);
-        seen.map(|seen| seen.source)
+        seen.map(|seen| u32::from(seen.source))
     }
 
     /// Names of the threads that carry input, and through how many hands they got it.
-    fn carriers(&self) -> Vec<(String, u8)> {
+    fn carriers(&self) -> Vec<(String, u32)> {
         let of = |(tid, name)| Some((name, hands(self.source(tid)?)));
         let mut carriers: Vec<_> = threads().into_iter().filter_map(of).collect();
         carriers.sort();
@@ -77,12 +78,10 @@ impl Rig {
     }
 }
 
-fn hands(source: u8) -> u8 {
-    if usize::from(source) < HOOKS.len() {
-        return 0;
-    }
-    assert!(source >= RELAY, "{source} is no source of input");
-    source - RELAY + 1
+fn hands(source: u32) -> u32 {
+    let is_row = usize::try_from(source).is_ok_and(|row| row < HOOKS.len());
+    assert!(is_row || source >= RELAY, "{source} is no source of input");
+    relay_hands(source)
 }
 
 fn own_tid() -> u32 {
@@ -176,7 +175,7 @@ fn input_is_followed_through_eventfds_to_the_last_hand_that_counts() {
     let rig = Rig::load(HookKind::BY_COST);
     let mut device = mouse();
     let reader = open(&mut device);
-    let last = usize::from(HANDS) + 1;
+    let last = usize::try_from(HANDS).unwrap() + 1;
     let channels: Vec<EventFd> = (0..=last).map(|_| EventFd::new().unwrap()).collect();
     let (sender, tids) = mpsc::channel();
     thread::scope(|scope| {
@@ -196,8 +195,8 @@ fn input_is_followed_through_eventfds_to_the_last_hand_that_counts() {
         by_idx.sort_unstable();
         inject(&mut device, 100, Some(200));
         let got = by_idx.iter().map(|(_, tid)| rig.source(*tid));
-        let got: Vec<Option<u8>> = got.map(|source| source.map(hands)).collect();
-        let expected: Vec<Option<u8>> = (1..=HANDS).map(Some).chain([None]).collect();
+        let got: Vec<Option<u32>> = got.map(|source| source.map(hands)).collect();
+        let expected: Vec<Option<u32>> = (1..=HANDS).map(Some).chain([None]).collect();
         assert_eq!(got, expected);
         // Ends the reader, and through it the others.
         drop(device);
@@ -213,18 +212,19 @@ fn an_input_thread_that_wakes_another_over_a_pipe_hands_input_on() {
     let mut reader = open(&mut device);
     let (mut out, mut into) = std::io::pipe().unwrap();
     thread::scope(|scope| {
-        scope.spawn(move || {
-            while reader.fetch_events().is_ok() {
-                into.write_all(&[0]).unwrap();
-            }
-        });
-        let mut bytes = [0; 64];
-        let known = wait_for(PATIENCE, || {
-            inject(&mut device, 2, None);
-            out.read(&mut bytes).is_ok() && rig.source(own_tid()) == Some(RELAY)
-        });
-        assert!(known, "who reads the pipe");
-        drop(device);
+        scope.spawn(move || inject(&mut device, 100, Some(200)));
+        scope.spawn(
+            move || {
+                while reader.fetch_events().is_ok() && into.write_all(&[0]).is_ok() {}
+            },
+        );
+        let mut known = None;
+        // Until the device is gone.
+        while known.is_none() && out.read(&mut [0; 64]).unwrap() > 0 {
+            known = rig.source(own_tid());
+        }
+        assert_eq!(known, Some(RELAY), "who reads the pipe");
+        drop(out);
     });
 }
 
