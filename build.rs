@@ -9,11 +9,13 @@ const BPF_DIR: &str = "src/bpf";
 
 /// Source file (without `.bpf.c`) and skeleton name of each BPF object. The scheduler's name has
 /// to be `bpf`: the macros of `scx_utils` count on it.
-const OBJECTS: [(&str, &str); 10] = [
+const OBJECTS: [(&str, &str); 12] = [
     ("main", "bpf"),
     ("evidence", "evidence"),
     ("detect_input", "detect_input"),
     ("detect_actor", "detect_actor"),
+    ("detect_audio", "detect_audio"),
+    ("detect_relay", "detect_relay"),
     ("detect_flip", "detect_flip"),
     ("detect_gpu_irq", "detect_gpu_irq"),
     ("detect_process", "process"),

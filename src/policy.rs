@@ -122,6 +122,19 @@ pub fn roles_of_evidence(input: &RolesInput) -> u32 {
     unsafe { intf::policy_roles_of_evidence(input) }
 }
 
+/// What says so (`SOURCE_*`) of who was sent something by a task that has a role from `source`; 0 if
+/// that went through too many hands.
+pub fn relay_next(source: u32) -> u32 {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_relay_next(source) }
+}
+
+/// Through how many hands went what a mark from `source` says.
+pub fn relay_hands(source: u32) -> u32 {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_relay_hands(source) }
+}
+
 /// Counts an event of a detector at `now_ns`; whether it is looked at.
 pub fn sample_take(state: &mut SampleState, now_ns: u64) -> bool {
     // SAFETY: one valid struct, borrowed for the call.

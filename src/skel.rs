@@ -22,6 +22,16 @@ pub mod detect_actor {
     include!(concat!(env!("OUT_DIR"), "/detect_actor_skel.rs"));
 }
 
+/// The audio detector.
+pub mod detect_audio {
+    include!(concat!(env!("OUT_DIR"), "/detect_audio_skel.rs"));
+}
+
+/// The relay detector.
+pub mod detect_relay {
+    include!(concat!(env!("OUT_DIR"), "/detect_relay_skel.rs"));
+}
+
 /// The flip detector.
 pub mod detect_flip {
     include!(concat!(env!("OUT_DIR"), "/detect_flip_skel.rs"));

@@ -63,6 +63,16 @@ pub enum Device {
     None,
 }
 
+/// Who reads the input devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputPath {
+    /// The game itself
+    Direct,
+    /// The compositor, which sends the events to the game over a Unix socket
+    Wayland,
+}
+
 /// Accepts only those devices that make sense for a part.
 fn one_of(names: [&'static str; 2]) -> impl TypedValueParser<Value = Device> {
     PossibleValuesParser::new(names).map(|name| match name.as_str() {
@@ -140,6 +150,9 @@ pub struct PlayArgs {
     /// Input: uinput and evdev
     #[arg(long, value_enum, default_value = "auto")]
     pub input: Device,
+    /// Who reads the input devices
+    #[arg(long, value_enum, default_value = "direct")]
+    pub input_path: InputPath,
     /// GPU: DRM render node
     #[arg(long, default_value = "auto", value_parser = one_of(["auto", "none"]))]
     pub gpu: Device,
@@ -174,6 +187,7 @@ impl PlayArgs {
                 .map_or(String::new(), |value| value.get_name().to_owned())
         };
         let mode = self.mode.to_possible_value();
+        let path = self.input_path.to_possible_value();
         let mut pairs = vec![
             ("seconds", name(&self.seconds)),
             ("warmup", name(&self.warmup)),
@@ -191,6 +205,10 @@ impl PlayArgs {
             ("refresh-hz", name(&self.refresh_hz)),
             ("display", device(self.display)),
             ("input", device(self.input)),
+            (
+                "input-path",
+                path.map_or(String::new(), |value| value.get_name().to_owned()),
+            ),
             ("gpu", device(self.gpu)),
             ("audio", device(self.audio)),
         ];
@@ -273,6 +291,12 @@ pub struct CompositorArgs {
     /// When frames are shown if a timer takes the display's place.
     #[arg(long, value_enum)]
     pub mode: Mode,
+    /// Input devices to read and to send on; events go to standard output, a socket.
+    #[arg(long)]
+    pub input_node: Vec<PathBuf>,
+    /// Events per second of a timer in their place.
+    #[arg(long)]
+    pub input_hz: Option<u32>,
     /// SCHED_FIFO.
     #[arg(long)]
     pub oracle: bool,
@@ -352,7 +376,7 @@ mod tests {
     fn play_arguments_survive_their_own_flags() {
         let line = "gamesim run --seconds 2.5 --warmup 0 --mode paced \
                     --load hogs=4:idle,compile=2,shaders=2 --loops-per-us 9 --workers 3 \
-                    --display timer --audio none --steam-app-id 7 --audio-device hw:1,0";
+                    --display timer --input-path wayland --audio none --steam-app-id 7 --audio-device hw:1,0";
         let first = read(line.split_whitespace().map(str::to_owned).collect());
         let mut again = vec!["gamesim".to_owned(), "run".to_owned()];
         again.extend(first.to_args());

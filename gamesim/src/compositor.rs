@@ -4,12 +4,15 @@ use crate::args::{CompositorArgs, Device, Mode};
 use crate::clock::{SECOND_NS, Ticker, now_ns};
 use crate::display::Display;
 use crate::helper;
+use crate::input::{self, Source};
 use crate::sys;
 use crate::work::burn;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::thread;
 
 /// Real-time priority of the compositor under `--oracle`.
 const ORACLE_PRIORITY: i32 = 12;
@@ -144,8 +147,22 @@ pub fn main(args: &CompositorArgs) -> Result<()> {
         sys::set_fifo(ORACLE_PRIORITY).context("--oracle needs root or a real-time limit")?;
     }
     let (mut screen, ready) = open(args)?;
+    if let Some(source) = input_source(args)? {
+        let game = UnixStream::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+        thread::Builder::new()
+            .name("gs-seat".to_owned())
+            .spawn(move || input::forward(source, game))
+            .context("cannot start the thread that reads the devices")?;
+    }
     helper::send(&mut stream, &ready)?;
     serve(&mut stream, &mut screen, args.loops)
+}
+
+fn input_source(args: &CompositorArgs) -> Result<Option<Source>> {
+    if args.input_node.is_empty() {
+        return Ok(args.input_hz.map(Source::Timer));
+    }
+    input::open(&args.input_node).map(Some)
 }
 
 fn serve(stream: &mut UnixStream, screen: &mut Screen, loops: u64) -> Result<()> {

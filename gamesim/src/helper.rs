@@ -56,12 +56,20 @@ impl Helper {
     /// # Errors
     /// Those of making a socket pair and of spawning.
     pub fn spawn(name: &str, args: &[String]) -> Result<Self> {
+        Self::spawn_with_output(name, args, Stdio::null())
+    }
+
+    /// [`Self::spawn`] with something to write to besides.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub fn spawn_with_output(name: &str, args: &[String], output: Stdio) -> Result<Self> {
         let (ours, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
         let mut command = Command::new("/proc/self/exe");
         command
             .args(args)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null());
+            .stdout(output);
         steam::strip(&mut command);
         let child = sys::spawn_tied(&mut command, Signal::SIGTERM)
             .with_context(|| format!("cannot start the {name} process"))?;

@@ -1,6 +1,6 @@
 //! The parts of a run: helper processes and devices, or what takes their place.
 
-use crate::args::{Device, Mode, PlayArgs};
+use crate::args::{Device, InputPath, Mode, PlayArgs};
 use crate::gpu::Gpu;
 use crate::helper::Helper;
 use crate::input::{self, Source};
@@ -8,6 +8,10 @@ use crate::load::running::Load;
 use crate::report::Parts;
 use crate::{audio, calibrate, compositor, inject};
 use anyhow::{Result, anyhow};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Stdio;
 
 /// The parts of a run, ready to play.
 pub struct Stage {
@@ -44,9 +48,13 @@ impl Stage {
         let mut notes = Vec::new();
         let (loops_per_us, note) = calibrate::obtain(play.loops_per_us);
         notes.extend(note);
-        let (compositor, shown) = start_compositor(play, oracle, loops_per_us)?;
+        let (injector, input) = start_input(play, &mut notes)?;
+        let (compositor, shown, forwarded) = start_compositor(play, &input, oracle, loops_per_us)?;
+        let source = match forwarded {
+            Some(socket) => Some(Source::Socket(socket)),
+            None => input.open()?,
+        };
         let (audio, sound) = start_audio(play, oracle, loops_per_us)?;
-        let (injector, source) = start_input(play, &mut notes)?;
         let gpu = start_gpu(play, &mut notes);
         let loads = play
             .load
@@ -55,6 +63,9 @@ impl Stage {
             .collect::<Result<_>>()?;
         let display = if shown.kms { "kms" } else { "timer" };
         notes.push(format!("display {display}: {}", shown.note));
+        if matches!(source, Some(Source::Socket(_))) {
+            notes.push("input comes from the compositor, over a Unix socket".to_owned());
+        }
         if let Some(sound) = &sound {
             notes.push(format!(
                 "audio {}: {}",
@@ -109,11 +120,30 @@ fn flag(args: &mut Vec<String>, name: &str, value: impl ToString) {
     args.push(format!("--{name}={}", value.to_string()));
 }
 
+/// What there is to be read.
+enum Input {
+    None,
+    Timer(u32),
+    Nodes(Vec<PathBuf>),
+}
+
+impl Input {
+    fn open(&self) -> Result<Option<Source>> {
+        Ok(match self {
+            Self::None => None,
+            Self::Timer(rate_hz) => Some(Source::Timer(*rate_hz)),
+            Self::Nodes(nodes) => Some(input::open(nodes)?),
+        })
+    }
+}
+
+/// Starts the compositor; also gives the socket on which it sends input, if it is who reads it.
 fn start_compositor(
     play: &PlayArgs,
+    input: &Input,
     oracle: bool,
     scale: u64,
-) -> Result<(Helper, compositor::Ready)> {
+) -> Result<(Helper, compositor::Ready, Option<UnixStream>)> {
     let mut args = vec!["compositor".to_owned()];
     flag(&mut args, "loops", scale * play.compositor_us);
     flag(&mut args, "refresh-hz", play.refresh_hz);
@@ -130,9 +160,27 @@ fn start_compositor(
     if oracle {
         args.push("--oracle".to_owned());
     }
-    let mut helper = Helper::spawn("compositor", &args)?;
+    let mut socket = None;
+    let mut output = Stdio::null();
+    if play.input_path == InputPath::Wayland {
+        match input {
+            Input::None => {}
+            Input::Timer(rate_hz) => flag(&mut args, "input-hz", rate_hz),
+            Input::Nodes(nodes) => {
+                for node in nodes {
+                    flag(&mut args, "input-node", node.display());
+                }
+            }
+        }
+        if !matches!(input, Input::None) {
+            let (ours, theirs) = UnixStream::pair()?;
+            socket = Some(ours);
+            output = OwnedFd::from(theirs).into();
+        }
+    }
+    let mut helper = Helper::spawn_with_output("compositor", &args, output)?;
     let ready = helper.receive()?;
-    Ok((helper, ready))
+    Ok((helper, ready, socket))
 }
 
 fn start_audio(
@@ -157,33 +205,31 @@ fn start_audio(
     Ok((Some(helper), Some(ready)))
 }
 
-fn start_input(
-    play: &PlayArgs,
-    notes: &mut Vec<String>,
-) -> Result<(Option<Helper>, Option<Source>)> {
+fn start_input(play: &PlayArgs, notes: &mut Vec<String>) -> Result<(Option<Helper>, Input)> {
     match play.input {
-        Device::None => return Ok((None, None)),
-        Device::Timer => return Ok((None, Some(Source::Timer(play.input_hz)))),
+        Device::None => return Ok((None, Input::None)),
+        Device::Timer => return Ok((None, Input::Timer(play.input_hz))),
         Device::Auto => {}
     }
     let mut args = vec!["inject".to_owned()];
     flag(&mut args, "input-hz", play.input_hz);
     let mut helper = Helper::spawn("injector", &args)?;
     let ready: inject::Ready = helper.receive()?;
-    let opened = ready
+    // Tried out, as they may not be ours to read.
+    let nodes = ready
         .nodes
         .map_err(|why| anyhow!("no uinput: {why}"))
-        .and_then(|nodes| input::open(&nodes));
-    match opened {
-        Ok(source) => {
+        .and_then(|nodes| input::open(&nodes).map(|_| nodes));
+    match nodes {
+        Ok(nodes) => {
             if !ready.realtime {
                 notes.push("the injector may not run as real-time: load delays it too".to_owned());
             }
-            Ok((Some(helper), Some(source)))
+            Ok((Some(helper), Input::Nodes(nodes)))
         }
         Err(error) => {
             notes.push(format!("input timer: {error:#}"));
-            Ok((None, Some(Source::Timer(play.input_hz))))
+            Ok((None, Input::Timer(play.input_hz)))
         }
     }
 }

@@ -48,6 +48,7 @@ fn bad_arguments_are_named_and_exit_with_2() {
         (&["run", "--workers", "9999"], "workers"),
         (&["run", "--input-hz", "0"], "input-hz"),
         (&["run", "--display=none"], "display"),
+        (&["run", "--input-path=x11"], "x11"),
         (&["compare"], "--with"),
         (&["play"], "play"),
     ] {
@@ -87,6 +88,20 @@ fn a_run_on_timers_works_unprivileged_and_marks_its_result() {
     assert_eq!(
         report.work.game,
         report.frames.count * report.work.per_frame
+    );
+}
+
+#[test]
+fn input_that_the_compositor_forwards_reaches_the_screen() {
+    let report = play(&["--input-path=wayland"]);
+    assert!(report.frames.count > 0 && report.input.read > 0);
+    assert!(report.input.to_flip.samples > 0);
+    assert_eq!(report.parts.input, "timer");
+    let note = "input comes from the compositor";
+    assert!(
+        report.notes.iter().any(|text| text.contains(note)),
+        "{:?}",
+        report.notes
     );
 }
 
@@ -264,7 +279,7 @@ fn loads_end_with_the_game_however_it_ends() {
         (Signal::SIGKILL, "--loops-per-us=4323"),
     ] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_gamesim"))
-            .args(["run", "--announce", "--seconds=4321", speed])
+            .args(["run", "--announce", "--seconds=4324", speed])
             .args(["--display=timer", "--input=none", "--gpu=none"])
             .arg("--audio=none")
             .arg("--load=chat=10:idle,stream=1:idle,shaders=1")

@@ -15,6 +15,7 @@
 #include "policy_pick.h"
 #include "policy_preempt.h"
 #include "policy_regime.h"
+#include "policy_relay.h"
 #include "policy_roles.h"
 #include "policy_sample.h"
 #include "policy_slice.h"
@@ -124,6 +125,7 @@ ASSERT_LAYOUT(struct process_event, 24);
 struct evidence {
 	u64 input_event_ns; /* CLOCK_MONOTONIC; the last real input event; 0: none yet */
 	u64 actor_cnt;	    /* how often a thread was newly seen doing something; 0: none ever */
+	u64 xrun_cnt;	    /* how often a sound device ran out of samples, or of room for them */
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct evidence, 64);
 
@@ -147,13 +149,18 @@ struct task_evidence {
 };
 ASSERT_LAYOUT(struct task_evidence, 176);
 
-/* What a mark in task_evidence comes from. Below SOURCE_RELAY: a row of HOOKS in detect/actor.rs. */
+/* What a mark in task_evidence comes from. Below 64: a row of HOOKS in detect/actor.rs. */
 enum evidence_source {
-	SOURCE_RELAY = 64,	/* was sent something by a task that has the role */
+	SOURCE_SOUND = 64,	/* feeds a sound device, or asks how far it has got */
 	SOURCE_IRQ_THREAD = 65, /* is the interrupt's thread */
 	SOURCE_SOCKET = 66,	/* sends to or receives from the network */
 	SOURCE_BLOCK = 67,	/* reads a block device */
+	SOURCE_RELAY = 96,	/* was sent something by a task that has the role */
+	SOURCE_RELAY_LAST = 99, /* the same, through as many hands as count */
 };
+_Static_assert((int)SOURCE_RELAY == POLICY_RELAY_SOURCE &&
+		   SOURCE_RELAY_LAST == POLICY_RELAY_SOURCE + POLICY_RELAY_HANDS_MAX - 1,
+	       "policy_relay.h knows relays by these numbers");
 
 enum { DISPLAY_CNT = 4 };
 

@@ -149,6 +149,7 @@ impl Statistics {
             locks: sensors.evidence().lock_counts()?,
             queue_dropped_cnt: consumer.map_or(0, |consumer| consumer.lost_cnt()),
             napi: sensors.evidence().napi()?,
+            xrun_cnt: sensors.evidence().xrun_cnt()?,
             game: sensors.game().map(|game| Game {
                 pid: game.pid,
                 name: game.name.clone(),

@@ -5,15 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::mem::MaybeUninit;
-use std::path::Path;
 
 use anyhow::{Context, Result};
-use libbpf_rs::Link;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 
 use super::cost::{Cost, Meter};
 use super::evidence::{Evidence, EvidenceKind};
-use super::hook::HookKind;
+use super::hook::{Function, HookKind, Hooks, InUse};
 use super::{Detector, DetectorState};
 use crate::skel::detect_actor::DetectActorSkelBuilder;
 
@@ -38,7 +36,7 @@ const fn hook(kind: EvidenceKind, module: &'static str, function: &'static str) 
 
 /// Every function that tells something, and what. All of the kernel are found on 6.18 and 7.3. They are entered by
 /// system calls only: in an interrupt, the current thread would be anybody.
-pub const HOOKS: [ActorHook; 25] = [
+pub const HOOKS: [ActorHook; 23] = [
     // /dev/input/event*: compositors, and most games.
     hook(EvidenceKind::Input, "evdev", "evdev_read"),
     // /dev/hidraw*: Steam, and games that speak to a gamepad themselves.
@@ -85,42 +83,16 @@ pub const HOOKS: [ActorHook; 25] = [
     // A flip, the old and the new way.
     hook(EvidenceKind::Display, "drm", "drm_mode_page_flip_ioctl"),
     hook(EvidenceKind::Display, "drm", "drm_mode_atomic_ioctl"),
-    // read and write; what maps the buffer asks how far the device has got.
-    hook(EvidenceKind::Audio, "snd_pcm", "__snd_pcm_lib_xfer"),
-    hook(EvidenceKind::Audio, "snd_pcm", "do_pcm_hwsync"),
 ];
 
 impl ActorHook {
-    /// Whether the module is there; a part of the kernel itself usually shows up as one, too.
-    fn is_loaded(&self) -> bool {
-        Path::new("/sys/module").join(self.module).exists()
-    }
-
     /// The hook's row in [`HOOKS`], which marks carry.
     fn row(&self) -> u32 {
         let row = HOOKS.iter().position(|hook| hook == self);
         row.and_then(|row| u32::try_from(row).ok()).unwrap_or(0)
     }
 
-    fn attach(&self, evidence: &Evidence) -> Result<Attached> {
-        let mut failures = Vec::new();
-        for &how in HookKind::BY_COST {
-            match self.attach_by(evidence, how) {
-                Ok((link, meter)) => {
-                    return Ok(Attached {
-                        function: self.function,
-                        how,
-                        meter,
-                        _link: link,
-                    });
-                }
-                Err(error) => failures.push(format!("{how}: {error:#}")),
-            }
-        }
-        anyhow::bail!("cannot hook {}: {}", self.function, failures.join("; "))
-    }
-
-    fn attach_by(&self, evidence: &Evidence, how: HookKind) -> Result<(Link, Meter)> {
+    fn attach_by(&self, evidence: &Evidence, how: HookKind) -> Result<InUse> {
         let mut storage = MaybeUninit::uninit();
         let mut open = DetectActorSkelBuilder::default()
             .open(&mut storage)
@@ -140,25 +112,18 @@ impl ActorHook {
         let meter = Meter::of(skel.object())?;
         let progs = &skel.progs;
         let link = how.attach(&progs.actor_fentry, &progs.actor_kprobe, self.function)?;
-        Ok((link, meter))
+        Ok(InUse {
+            meter,
+            _links: vec![link],
+        })
     }
-}
-
-/// A hook in use. Detaches on drop; until then the function's module cannot be removed.
-#[derive(Debug)]
-struct Attached {
-    function: &'static str,
-    how: HookKind,
-    meter: Meter,
-    _link: Link,
 }
 
 /// All hooks for one kind of evidence.
 #[derive(Debug)]
 pub struct ActorDetector {
     kind: EvidenceKind,
-    attached: Vec<Attached>,
-    failures: Vec<String>,
+    hooks: Hooks,
 }
 
 impl ActorDetector {
@@ -167,14 +132,13 @@ impl ActorDetector {
     pub fn load(evidence: &Evidence, kind: EvidenceKind) -> Self {
         let mut detector = Self {
             kind,
-            attached: Vec::new(),
-            failures: Vec::new(),
+            hooks: Hooks::new(HookKind::BY_COST),
         };
         detector.hook_missing(evidence);
         detector
     }
 
-    fn hooks(&self) -> impl Iterator<Item = ActorHook> + use<> {
+    fn rows(&self) -> impl Iterator<Item = ActorHook> + use<> {
         let kind = self.kind;
         HOOKS.into_iter().filter(move |hook| hook.kind == kind)
     }
@@ -182,21 +146,20 @@ impl ActorDetector {
 
 impl Detector for ActorDetector {
     fn hook_missing(&mut self, evidence: &Evidence) {
-        self.failures.clear();
-        for hook in self.hooks() {
-            let is_hooked = |one: &Attached| one.function == hook.function;
-            if self.attached.iter().any(is_hooked) || !hook.is_loaded() {
-                continue;
-            }
-            match hook.attach(evidence) {
-                Ok(attached) => self.attached.push(attached),
-                Err(error) => self.failures.push(format!("{error:#}")),
-            }
-        }
+        let rows: Vec<ActorHook> = self.rows().collect();
+        let functions = rows.iter().map(|row| Function {
+            name: row.function,
+            module: Some(row.module),
+        });
+        self.hooks.attach_missing(functions, |name, how| {
+            let row = rows.iter().find(|row| row.function == name);
+            let row = row.context("BUG: a function of no row")?;
+            row.attach_by(evidence, how)
+        });
     }
 
     fn cost(&self) -> Cost {
-        self.attached.iter().map(|one| one.meter.cost()).sum()
+        self.hooks.cost()
     }
 
     fn name(&self) -> &'static str {
@@ -204,25 +167,8 @@ impl Detector for ActorDetector {
     }
 
     fn state(&self) -> DetectorState {
-        if !self.attached.is_empty() {
-            let hooks = self.attached.iter();
-            let hooks = hooks.map(|one| format!("{}/{}", one.how, one.function));
-            let all: Vec<_> = hooks.chain(self.failures.iter().cloned()).collect();
-            return DetectorState::Active {
-                hook: all.join(", "),
-            };
-        }
-        let reason = if self.failures.is_empty() {
-            let modules: BTreeSet<&str> = self.hooks().map(|hook| hook.module).collect();
-            let modules: Vec<&str> = modules.into_iter().collect();
-            format!(
-                "no module of these is loaded: {}; that is fine until something uses one",
-                modules.join(", ")
-            )
-        } else {
-            self.failures.join("; ")
-        };
-        DetectorState::Unavailable { reason }
+        let modules: BTreeSet<&str> = self.rows().map(|row| row.module).collect();
+        self.hooks.state(&Vec::from_iter(modules))
     }
 }
 
@@ -237,22 +183,5 @@ mod tests {
         }
         let functions: BTreeSet<&str> = HOOKS.iter().map(|hook| hook.function).collect();
         assert_eq!(functions.len(), HOOKS.len());
-    }
-
-    #[test]
-    fn without_a_hook_the_modules_are_named_and_with_a_failure_the_failure() {
-        let mut detector = ActorDetector {
-            kind: EvidenceKind::Input,
-            attached: Vec::new(),
-            failures: Vec::new(),
-        };
-        let state = detector.state().to_string();
-        assert!(state.contains("unavailable: no module"), "{state}");
-        assert!(state.contains("evdev, hid;"), "{state}");
-        detector
-            .failures
-            .push("cannot hook it: no reason".to_owned());
-        let state = detector.state().to_string();
-        assert_eq!(state, "unavailable: cannot hook it: no reason");
     }
 }

@@ -54,7 +54,7 @@ impl EvidenceKind {
         Self::Storage,
     ];
     /// The kinds that [`super::actor`] sees.
-    pub const OF_ACTORS: [Self; 4] = [Self::Input, Self::Gpu, Self::Display, Self::Audio];
+    pub const OF_ACTORS: [Self; 3] = [Self::Input, Self::Gpu, Self::Display];
 
     /// `EVIDENCE_*`
     #[must_use]
@@ -261,6 +261,18 @@ impl Evidence {
     /// If there is no such thread, or if the map cannot be read.
     pub fn of_thread(&self, tid: u32) -> Result<Vec<Seen>> {
         Ok(Seen::parse(&of_task(&self.tasks, tid)?))
+    }
+
+    /// How often a sound device ran out of samples, or of room for them.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn xrun_cnt(&self) -> Result<u64> {
+        let value = self.record.lookup(&0u32.to_ne_bytes(), MapFlags::ANY);
+        let value = value.context("cannot read what the detectors have counted")?;
+        let value = value.unwrap_or_default();
+        let at = offset_of!(intf::evidence, xrun_cnt);
+        Ok(u64::from_ne_bytes(bytes_at(&value, at)))
     }
 
     /// Every display that was ever flipped.

@@ -5,11 +5,11 @@ use std::mem::{MaybeUninit, offset_of};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use libbpf_rs::Link;
-use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 
+use super::cost::{Cost, Meter};
 use super::evidence::{Evidence, bytes_at};
-use super::hook::HookKind;
+use super::hook::{HookKind, InUse};
 use super::{Detector, DetectorState};
 use crate::intf;
 use crate::skel::detect_flip::DetectFlipSkelBuilder;
@@ -70,7 +70,7 @@ impl fmt::Display for Display {
 /// The detector. Detaches on drop; until then the module of DRM cannot be removed.
 #[derive(Debug)]
 pub struct FlipDetector {
-    attached: Option<(HookKind, [Link; 2])>,
+    attached: Option<(HookKind, InUse)>,
     failure: String,
 }
 
@@ -101,6 +101,11 @@ impl FlipDetector {
 impl Detector for FlipDetector {
     fn name(&self) -> &'static str {
         "flip"
+    }
+
+    fn cost(&self) -> Cost {
+        let attached = self.attached.as_ref();
+        attached.map_or_else(Cost::default, |(_, in_use)| in_use.meter.cost())
     }
 
     fn state(&self) -> DetectorState {
@@ -137,7 +142,7 @@ impl Detector for FlipDetector {
     }
 }
 
-fn attach(evidence: &Evidence, how: HookKind) -> Result<[Link; 2]> {
+fn attach(evidence: &Evidence, how: HookKind) -> Result<InUse> {
     let mut storage = MaybeUninit::uninit();
     let mut open = DetectFlipSkelBuilder::default()
         .open(&mut storage)
@@ -148,10 +153,14 @@ fn attach(evidence: &Evidence, how: HookKind) -> Result<[Link; 2]> {
     how.prepare(&mut progs.done_fentry, &mut progs.done_kprobe, DONE)?;
     let skel = open.load().context("cannot load the flip detector")?;
     let progs = &skel.progs;
-    Ok([
+    let links = vec![
         how.attach(&progs.asked_fentry, &progs.asked_kprobe, ASKED)?,
         how.attach(&progs.done_fentry, &progs.done_kprobe, DONE)?,
-    ])
+    ];
+    Ok(InUse {
+        meter: Meter::of(skel.object())?,
+        _links: links,
+    })
 }
 
 #[cfg(test)]

@@ -8,11 +8,12 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
+use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
+use super::cost::{Cost, Meter};
 use super::evidence::Evidence;
-use super::hook::HookKind;
+use super::hook::{HookKind, InUse};
 use super::{Detector, DetectorState};
 use crate::intf;
 use crate::skel::detect_gpu_irq::DetectGpuIrqSkelBuilder;
@@ -76,7 +77,7 @@ pub struct GpuIrqDetector {
 struct Attached {
     threads: Option<HookKind>,
     irqs: MapHandle,
-    _links: Vec<Link>,
+    in_use: InUse,
 }
 
 impl GpuIrqDetector {
@@ -124,6 +125,11 @@ impl GpuIrqDetector {
 impl Detector for GpuIrqDetector {
     fn name(&self) -> &'static str {
         "gpu irq"
+    }
+
+    fn cost(&self) -> Cost {
+        let attached = self.attached.as_ref();
+        attached.map_or_else(Cost::default, |attached| attached.in_use.meter.cost())
     }
 
     fn state(&self) -> DetectorState {
@@ -188,7 +194,10 @@ impl Attached {
         Ok(Self {
             threads,
             irqs: MapHandle::try_from(&skel.maps.gpu_irqs)?,
-            _links: links,
+            in_use: InUse {
+                meter: Meter::of(skel.object())?,
+                _links: links,
+            },
         })
     }
 

@@ -1,6 +1,7 @@
 //! What all detectors share: how they hook a kernel function, and why they may not be able to.
 
 use std::fmt;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use libbpf_rs::{Link, OpenProgramMut, ProgramMut};
@@ -148,5 +149,136 @@ impl GameHooks {
                 reason: reason.clone(),
             },
         }
+    }
+}
+
+/// A kernel function, and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Function {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// The module it is in; none for the kernel itself.
+    pub(super) module: Option<&'static str>,
+}
+
+impl Function {
+    /// Whether the module is there; one that was built in usually shows up as well.
+    fn is_loaded(&self) -> bool {
+        self.module
+            .is_none_or(|module| Path::new("/sys/module").join(module).exists())
+    }
+}
+
+/// A function in use. Detaches on drop; until then its module cannot be removed.
+#[derive(Debug)]
+struct Attached {
+    function: &'static str,
+    how: HookKind,
+    in_use: InUse,
+}
+
+/// The hooks of one detector: those in use, and why others are not.
+#[derive(Debug)]
+pub(super) struct Hooks {
+    ways: &'static [HookKind],
+    attached: Vec<Attached>,
+    failures: Vec<String>,
+}
+
+impl Hooks {
+    /// None yet; they are to be attached in the first of `ways` that works.
+    pub(super) fn new(ways: &'static [HookKind]) -> Self {
+        Self {
+            ways,
+            attached: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// Hooks those of `functions` that are there and not hooked yet, with `attach`.
+    pub(super) fn attach_missing(
+        &mut self,
+        functions: impl IntoIterator<Item = Function>,
+        attach: impl Fn(&'static str, HookKind) -> Result<InUse>,
+    ) {
+        self.failures.clear();
+        for function in functions {
+            let is_hooked = |one: &Attached| one.function == function.name;
+            if self.attached.iter().any(is_hooked) || !function.is_loaded() {
+                continue;
+            }
+            match first_that_works(self.ways, |how| attach(function.name, how)) {
+                Ok((how, in_use)) => self.attached.push(Attached {
+                    function: function.name,
+                    how,
+                    in_use,
+                }),
+                Err(why) => self
+                    .failures
+                    .push(format!("cannot hook {}: {why}", function.name)),
+            }
+        }
+    }
+
+    /// What all of them have cost.
+    pub(super) fn cost(&self) -> Cost {
+        let all = self.attached.iter();
+        all.map(|one| one.in_use.meter.cost()).sum()
+    }
+
+    /// The hooks in use and the failures, or which of `modules` would bring a hook.
+    pub(super) fn state(&self, modules: &[&str]) -> DetectorState {
+        if !self.attached.is_empty() {
+            let hooks = self.attached.iter();
+            let hooks = hooks.map(|one| format!("{}/{}", one.how, one.function));
+            let all: Vec<_> = hooks.chain(self.failures.iter().cloned()).collect();
+            return DetectorState::Active {
+                hook: all.join(", "),
+            };
+        }
+        let reason = if self.failures.is_empty() {
+            format!(
+                "no module of these is loaded: {}; that is fine until something uses one",
+                modules.join(", ")
+            )
+        } else {
+            self.failures.join("; ")
+        };
+        DetectorState::Unavailable { reason }
+    }
+}
+
+fn first_that_works(
+    ways: &[HookKind],
+    attach: impl Fn(HookKind) -> Result<InUse>,
+) -> Result<(HookKind, InUse), String> {
+    let mut failures = Vec::new();
+    for &how in ways {
+        match attach(how) {
+            Ok(in_use) => return Ok((how, in_use)),
+            Err(error) => failures.push(format!("{how}: {error:#}")),
+        }
+    }
+    Err(failures.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_hook_the_modules_are_named_and_with_a_failure_the_failure() {
+        let mut hooks = Hooks::new(HookKind::BY_COST);
+        let state = hooks.state(&["evdev", "hid"]).to_string();
+        assert!(state.contains("unavailable: no module"), "{state}");
+        assert!(state.contains("evdev, hid;"), "{state}");
+        let function = Function {
+            name: "it",
+            module: None,
+        };
+        hooks.attach_missing([function], |_, _| anyhow::bail!("no reason"));
+        let state = hooks.state(&[]).to_string();
+        let expected = "unavailable: cannot hook it: fentry: no reason; kprobe: no reason";
+        assert_eq!(state, expected);
     }
 }

@@ -5,6 +5,7 @@
 //! shared through [`evidence::Evidence`].
 
 pub mod actor;
+pub mod audio;
 pub mod cost;
 pub mod evidence;
 pub mod flip;
@@ -14,17 +15,21 @@ pub mod hook;
 pub mod input;
 pub mod network;
 pub mod process;
+pub mod relay;
 pub mod storage;
 pub mod sync;
 
 use std::fmt;
 
 use self::actor::{ActorDetector, HOOKS};
+use self::audio::AudioDetector;
 use self::cost::Cost;
 use self::evidence::{Evidence, EvidenceKind};
 use self::flip::FlipDetector;
 use self::gpu_irq::GpuIrqDetector;
+use self::hook::HookKind;
 use self::network::NetworkDetector;
+use self::relay::RelayDetector;
 use self::storage::StorageDetector;
 use crate::intf;
 
@@ -75,7 +80,8 @@ pub trait Detector {
 #[must_use]
 pub fn describe_source(source: u8) -> String {
     let sign = match u32::from(source) {
-        intf::SOURCE_RELAY => "woken by a thread of that role",
+        intf::SOURCE_SOUND => "the sound device",
+        intf::SOURCE_RELAY..=intf::SOURCE_RELAY_LAST => "handed on by a thread of that role",
         intf::SOURCE_IRQ_THREAD => "the interrupt's own thread",
         intf::SOURCE_SOCKET => "the network",
         intf::SOURCE_BLOCK => "reads of a disk",
@@ -93,6 +99,8 @@ pub fn load_all(evidence: &Evidence) -> Vec<Box<dyn Detector>> {
     let actors = EvidenceKind::OF_ACTORS.into_iter();
     let actors = actors.map(|kind| Box::new(ActorDetector::load(evidence, kind)) as Box<_>);
     let mut all: Vec<Box<dyn Detector>> = actors.collect();
+    all.push(Box::new(AudioDetector::load(evidence, HookKind::BY_COST)));
+    all.push(Box::new(RelayDetector::load(evidence, HookKind::BY_COST)));
     all.push(Box::new(FlipDetector::load(evidence)));
     all.push(Box::new(GpuIrqDetector::load(evidence)));
     all.push(Box::new(NetworkDetector::load(evidence)));

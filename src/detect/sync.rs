@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Link, Object};
 
+use super::cost::{Cost, Meter};
 use super::evidence::Evidence;
 use super::hook::HookKind;
 use super::{Detector, DetectorState};
@@ -172,7 +173,7 @@ impl SyncHook {
     }
 
     /// Hooks it in the first of these ways that works.
-    fn attach_alone(&self, evidence: &Evidence, ways: &[HookKind]) -> Result<Vec<Attached>> {
+    fn attach_alone(&self, evidence: &Evidence, ways: &[HookKind]) -> Result<Load> {
         let mut failures = Vec::new();
         for &how in ways {
             match attach_all(slice::from_ref(self), evidence, how) {
@@ -201,7 +202,7 @@ impl SyncHook {
 }
 
 /// Hooks these functions in one load, or none.
-fn attach_all(hooks: &[SyncHook], evidence: &Evidence, how: HookKind) -> Result<Vec<Attached>> {
+fn attach_all(hooks: &[SyncHook], evidence: &Evidence, how: HookKind) -> Result<Load> {
     let mut storage = MaybeUninit::uninit();
     let mut open = DetectSyncSkelBuilder::default()
         .open(&mut storage)
@@ -212,8 +213,20 @@ fn attach_all(hooks: &[SyncHook], evidence: &Evidence, how: HookKind) -> Result<
         program.set_autoload(chosen.iter().any(|name| program.name() == name.as_str()));
     }
     let mut skel = open.load().context("cannot load the sync detector")?;
+    let meter = Meter::of(skel.object())?;
     let object = skel.object_mut();
-    hooks.iter().map(|hook| hook.attach(object, how)).collect()
+    let attached: Result<_> = hooks.iter().map(|hook| hook.attach(object, how)).collect();
+    Ok(Load {
+        meter,
+        attached: attached?,
+    })
+}
+
+/// Functions that were hooked in one load.
+#[derive(Debug)]
+struct Load {
+    meter: Meter,
+    attached: Vec<Attached>,
 }
 
 /// A function hooked. Detaches on drop; until then its module cannot be removed.
@@ -228,7 +241,7 @@ struct Attached {
 #[derive(Debug)]
 pub struct SyncDetector {
     ways: &'static [HookKind],
-    attached: Vec<Attached>,
+    loads: Vec<Load>,
     failures: Vec<String>,
 }
 
@@ -244,7 +257,7 @@ impl SyncDetector {
     pub fn load_by(evidence: &Evidence, ways: &'static [HookKind]) -> Self {
         let mut detector = Self {
             ways,
-            attached: Vec::new(),
+            loads: Vec::new(),
             failures: Vec::new(),
         };
         detector.hook_missing(evidence);
@@ -257,13 +270,17 @@ impl Detector for SyncDetector {
         "sync"
     }
 
+    fn cost(&self) -> Cost {
+        self.loads.iter().map(|load| load.meter.cost()).sum()
+    }
+
     fn state(&self) -> DetectorState {
         let failures = self.failures.iter().cloned();
-        if self.attached.is_empty() {
+        if self.loads.is_empty() {
             let reason = failures.collect::<Vec<_>>().join("; ");
             return DetectorState::Unavailable { reason };
         }
-        let hooks = self.attached.iter();
+        let hooks = self.loads.iter().flat_map(|load| &load.attached);
         let hooks = hooks.map(|one| format!("{}/{}", one.how, one.function));
         let all: Vec<_> = hooks.chain(failures).collect();
         DetectorState::Active {
@@ -274,9 +291,8 @@ impl Detector for SyncDetector {
     fn hook_missing(&mut self, evidence: &Evidence) {
         self.failures.clear();
         let is_hooked = |hook: &SyncHook| {
-            self.attached
-                .iter()
-                .any(|one| one.function == hook.function)
+            let mut attached = self.loads.iter().flat_map(|load| &load.attached);
+            attached.any(|one| one.function == hook.function)
         };
         let missing: Vec<SyncHook> = HOOKS
             .into_iter()
@@ -287,14 +303,14 @@ impl Detector for SyncDetector {
         }
         // One load for all is the quickest; what keeps one of them out must not cost the others.
         if let [how, ..] = self.ways
-            && let Ok(attached) = attach_all(&missing, evidence, *how)
+            && let Ok(load) = attach_all(&missing, evidence, *how)
         {
-            self.attached.extend(attached);
+            self.loads.push(load);
             return;
         }
         for hook in missing {
             match hook.attach_alone(evidence, self.ways) {
-                Ok(attached) => self.attached.extend(attached),
+                Ok(load) => self.loads.push(load),
                 Err(error) => self.failures.push(format!("{error:#}")),
             }
         }

@@ -78,6 +78,9 @@ impl LinePrinter {
         let mut text = self.changes(metrics);
         text += &drops(metrics);
         text += &missed(metrics);
+        if metrics.xruns > 0 {
+            text += &format!("sound: {} xruns\n", metrics.xruns);
+        }
         if self
             .rows_since_header
             .is_none_or(|rows| rows >= ROWS_PER_HEADER)

@@ -139,12 +139,14 @@ fn state_is_told_once_and_when_it_changes() {
     metrics.game_pid = 0;
     metrics.restarts += 1;
     metrics.input_ring_drops = 7;
+    metrics.xruns = 2;
     let changed = printer.interval(&metrics);
     assert!(changed.contains("game: none\n"), "{changed}");
     assert!(changed.contains("restart 1"), "{changed}");
     assert!(changed.contains("lost: 7"), "{changed}");
     let missed = "display card0 crtc1: 50.0 Hz, 250 flips, 3 missed\n";
     assert!(changed.contains(missed), "{changed}");
+    assert!(changed.contains("sound: 2 xruns\n"), "{changed}");
     assert!(!changed.contains("detector"), "{changed}");
 }
 

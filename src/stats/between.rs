@@ -85,6 +85,7 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
     add_locks(&mut metrics, before, after);
     metrics.displays = display_metrics(before, after);
     metrics.gpu_irqs = gpu_irq_metrics(before, after);
+    metrics.xruns = growth(after.xrun_cnt, before.map_or(0, |before| before.xrun_cnt));
     add_state(&mut metrics, after);
     metrics
 }

@@ -108,6 +108,9 @@ pub struct Metrics {
     /// Lost inside the daemon.
     #[stat(desc = "input events dropped because the daemon's queue was full")]
     pub input_queue_drops: u64,
+    /// Xruns.
+    #[stat(desc = "times that a sound device ran out of samples, or of room for them")]
+    pub xruns: u64,
 
     /// By CPU.
     #[stat(desc = "CPUs that polled network devices while there was a game")]

@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub displays: Vec<Display>,
     /// Interrupts of GPUs and displays, one entry for each possible CPU.
     pub gpu_irq_cnts: Vec<u64>,
+    /// How often a sound device ran dry, as the audio detector has counted.
+    pub xrun_cnt: u64,
     /// The game, if one runs.
     pub game: Option<Game>,
     /// Name and state of each detector.

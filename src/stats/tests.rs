@@ -60,6 +60,7 @@ pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snaps
             owner_tgid: 43,
         }],
         gpu_irq_cnts: vec![0, 3 * count],
+        xrun_cnt: 0,
         game: Some(Game {
             pid: 42,
             name: "Game.exe".into(),
@@ -123,8 +124,9 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn difference_covers_the_interval_alone() {
     let start = Instant::now();
-    let before = snapshot(start, SECOND, 100);
+    let mut before = snapshot(start, SECOND, 100);
     let mut after = snapshot(start, 2 * SECOND, 350);
+    (before.xrun_cnt, after.xrun_cnt) = (4, 7);
     after.displays[0].missed_cnt = 25;
     let metrics = Metrics::between(&before, &after);
     assert_eq!(metrics.interval_s, 1.0);
@@ -159,6 +161,7 @@ fn difference_covers_the_interval_alone() {
     assert_eq!(metrics.waits, 500);
     assert_eq!(metrics.lock_waits["pi"], 250);
     assert_eq!(metrics.lock_waits["refused"], 6 * 250);
+    assert_eq!(metrics.xruns, 3);
     assert_eq!(
         metrics.programs["gamer_enqueue"],
         ProgramMetrics {

@@ -2,7 +2,9 @@
 //! known. Method: laws over every combination of facts, and the cases that gave the rule.
 
 use proptest::prelude::*;
-use scx_gamer::policy::{RolesInput, SampleState, in_window, roles_of_evidence, sample_take};
+use scx_gamer::policy::{
+    RolesInput, SampleState, in_window, relay_hands, relay_next, roles_of_evidence, sample_take,
+};
 
 const INPUT: u32 = 1 << 0;
 const GPU: u32 = 1 << 1;
@@ -46,6 +48,21 @@ proptest! {
     fn flips_interrupts_and_sound_always_count(facts in input()) {
         let always = DISPLAY | GPU_IRQ | AUDIO;
         prop_assert_eq!(roles_of_evidence(&facts) & always, facts.seen & always);
+    }
+
+    #[test]
+    fn every_hand_counts_and_a_relay_ends(source in 0..=u32::from(u8::MAX)) {
+        let before = relay_hands(source);
+        let mut source = source;
+        for hands in before + 1..before + 10 {
+            source = relay_next(source);
+            if source == 0 {
+                break;
+            }
+            prop_assert_eq!(relay_hands(source), hands);
+            prop_assert!(u8::try_from(source).is_ok(), "a mark has a byte for it");
+        }
+        prop_assert_eq!(source, 0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! `#[ignore = "runs inside the VM"]` and begins with [`require_vm`]. A new file needs its `mod`
 //! line here and nothing else.
 
+mod audio;
 mod background;
 mod bad_input;
 mod cost;
@@ -16,6 +17,8 @@ mod modules;
 mod network;
 pub(crate) mod outside;
 mod peer;
+mod pipewire;
+mod relay;
 mod roles;
 mod signals;
 mod storage;

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
 use scx_gamer::detect::actor::ActorDetector;
+use scx_gamer::detect::audio::AudioDetector;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind, HOLD_NS, Seen};
+use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::{Detector, DetectorState};
 
 use super::require_vm;
@@ -49,17 +51,20 @@ pub(super) fn threads() -> Vec<(u32, String)> {
     threads
 }
 
-/// What each thread was seen doing within the time that counts, by name.
-pub(super) fn seen(evidence: &Evidence) -> BTreeMap<String, Vec<EvidenceKind>> {
+/// What one thread was seen doing within the time that counts.
+pub(super) fn seen_lately(evidence: &Evidence, tid: u32) -> Vec<Seen> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("there is this clock");
     let now_ns = u64::try_from(Duration::from(now).as_nanos()).expect("not that late");
+    let mut seen = evidence.of_thread(tid).unwrap_or_default();
+    seen.retain(|seen| now_ns.saturating_sub(seen.last_ns) < HOLD_NS);
+    seen
+}
+
+/// Names of all threads that were, and what they were seen doing.
+pub(super) fn seen(evidence: &Evidence) -> BTreeMap<String, Vec<EvidenceKind>> {
     let kinds = |tid| {
-        let seen = evidence.of_thread(tid).unwrap_or_default();
-        let counts = |seen: &Seen| now_ns.saturating_sub(seen.last_ns) < HOLD_NS;
-        seen.into_iter()
-            .filter(counts)
-            .map(|seen| seen.kind)
-            .collect()
+        let seen = seen_lately(evidence, tid).into_iter();
+        seen.map(|seen| seen.kind).collect()
     };
     let all = threads().into_iter().map(|(tid, name)| (name, kinds(tid)));
     all.filter(|(_, kinds): &(_, Vec<_>)| !kinds.is_empty())
@@ -79,8 +84,10 @@ pub(super) fn since(evidence: &Evidence, name: &str, kind: EvidenceKind) -> Opti
 fn threads_are_known_by_what_they_do() {
     require_vm();
     let evidence = Evidence::create().unwrap();
-    let detectors = EvidenceKind::OF_ACTORS.map(|kind| ActorDetector::load(&evidence, kind));
-    for detector in &detectors {
+    let actors = EvidenceKind::OF_ACTORS.map(|kind| ActorDetector::load(&evidence, kind));
+    let audio = AudioDetector::load(&evidence, HookKind::BY_COST);
+    let actors = actors.iter().map(|detector| detector as &dyn Detector);
+    for detector in actors.chain([&audio as &dyn Detector]) {
         println!("{}: {}", detector.name(), detector.state());
         assert!(matches!(detector.state(), DetectorState::Active { .. }));
     }

@@ -9,6 +9,7 @@ use scx_gamer::cli::Cli;
 use scx_gamer::config::Config;
 use scx_gamer::daemon;
 use scx_gamer::detect::actor::ActorDetector;
+use scx_gamer::detect::audio::AudioDetector;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
 use scx_gamer::detect::flip::FlipDetector;
 use scx_gamer::detect::gpu_irq::GpuIrqDetector;
@@ -16,6 +17,7 @@ use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::input::{InputDetector, InputOptions, RingLayout};
 use scx_gamer::detect::network::NetworkDetector;
 use scx_gamer::detect::process::ProcessEvents;
+use scx_gamer::detect::relay::RelayDetector;
 use scx_gamer::detect::storage::StorageDetector;
 use scx_gamer::detect::sync::SyncDetector;
 use scx_gamer::events::CpuNode;
@@ -26,6 +28,10 @@ use super::require_vm;
 
 /// Begins each line with the count of one program: `MARK PRESET/PROGRAM INSTRUCTIONS`.
 pub(crate) const MARK: &str = "verified";
+
+/// One way to hook alone.
+pub(super) const FENTRY: &[HookKind] = &[HookKind::Fentry];
+pub(super) const KPROBE: &[HookKind] = &[HookKind::Kprobe];
 
 #[test]
 #[ignore = "runs inside the VM"]
@@ -68,6 +74,14 @@ fn every_program_passes_the_verifier() {
     report_new("actor", || {
         ActorDetector::load(&evidence, EvidenceKind::Input)
     });
+    for (ways, way) in [FENTRY, KPROBE].into_iter().zip(["fentry", "kprobe"]) {
+        report_new(&format!("audio_{way}"), || {
+            AudioDetector::load(&evidence, ways)
+        });
+        report_new(&format!("relay_{way}"), || {
+            RelayDetector::load(&evidence, ways)
+        });
+    }
     // These stay only while there is a game.
     evidence.set_game(u32::MAX, []).unwrap();
     report_new("network", || NetworkDetector::load(&evidence));
