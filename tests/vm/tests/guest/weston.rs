@@ -138,7 +138,7 @@ fn who_submits_beside_the_game_is_no_gpu_role_while_there_is_one() {
             sender.send(gettid()).unwrap();
             while !stop.load(Ordering::Relaxed) {
                 gpu.submit().unwrap();
-                thread::sleep(Duration::from_millis(33));
+                thread::park_timeout(Duration::from_millis(33));
             }
         });
         let pidfd = pidfd_of_thread(tid.recv().unwrap().as_raw().cast_unsigned()).unwrap();
