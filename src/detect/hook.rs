@@ -220,6 +220,11 @@ impl Hooks {
         }
     }
 
+    /// Takes out the hooks of all other functions.
+    pub(super) fn keep(&mut self, is_wanted: impl Fn(&str) -> bool) {
+        self.attached.retain(|one| is_wanted(one.function));
+    }
+
     /// What all of them have cost.
     pub(super) fn cost(&self) -> Cost {
         let all = self.attached.iter();

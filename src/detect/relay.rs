@@ -19,7 +19,9 @@ const PIPE_WRITE: &str = "anon_pipe_write";
 const PIPE_READ: &str = "anon_pipe_read";
 const UINPUT_WRITE: &str = "uinput_write";
 
-/// By which each kind of channel is known; the receiving function comes with it.
+/// By which each kind of channel is known; the receiving function comes with it. Sound goes through
+/// eventfds at any time. The others carry input to a game, and are hooked while there is one: every
+/// shell and every build writes to pipes and sockets.
 const FUNCTIONS: [Function; 4] = [
     Function {
         name: UNIX_SEND,
@@ -71,8 +73,12 @@ impl Detector for RelayDetector {
     }
 
     fn hook_missing(&mut self, evidence: &Evidence) {
+        let has_game = evidence.has_game();
+        let is_wanted = |function: &str| has_game || function == EVENTFD_WRITE;
+        self.hooks.keep(is_wanted);
+        let wanted = FUNCTIONS.into_iter().filter(|one| is_wanted(one.name));
         self.hooks
-            .attach_missing(FUNCTIONS, |function, how| attach(evidence, function, how));
+            .attach_missing(wanted, |function, how| attach(evidence, function, how));
     }
 }
 

@@ -45,6 +45,8 @@ struct Rig {
 impl Rig {
     fn load(ways: &'static [HookKind]) -> Self {
         let evidence = Evidence::create().unwrap();
+        // Input is followed while there is a game.
+        evidence.set_game(u32::MAX, []).unwrap();
         let detectors: [Box<dyn Detector>; 3] = [
             Box::new(ActorDetector::load(&evidence, EvidenceKind::Input)),
             Box::new(ActorDetector::load(&evidence, EvidenceKind::Display)),

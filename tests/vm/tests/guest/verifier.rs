@@ -74,6 +74,8 @@ fn every_program_passes_the_verifier() {
     report_new("actor", || {
         ActorDetector::load(&evidence, EvidenceKind::Input)
     });
+    // These stay only while there is a game.
+    evidence.set_game(u32::MAX, []).unwrap();
     for (ways, way) in [FENTRY, KPROBE].into_iter().zip(["fentry", "kprobe"]) {
         report_new(&format!("audio_{way}"), || {
             AudioDetector::load(&evidence, ways)
@@ -82,8 +84,6 @@ fn every_program_passes_the_verifier() {
             RelayDetector::load(&evidence, ways)
         });
     }
-    // These stay only while there is a game.
-    evidence.set_game(u32::MAX, []).unwrap();
     report_new("network", || NetworkDetector::load(&evidence));
     report_new("storage", || StorageDetector::load(&evidence));
     report_new("sync", || SyncDetector::load(&evidence));
