@@ -22,6 +22,8 @@ static __always_inline s32 make_task_ctx(struct task_struct *p)
 	    .vruntime_ns = vtime.now_ns,
 	    .inv_weight = policy_inv_weight(POLICY_WEIGHT_DEFAULT),
 	    .queue_idx = QUEUE_NONE,
+	    /* It may run before it is queued: the kernel attaches us with a queue of its own. */
+	    .role = ROLE_NORMAL,
 	    .pinned = p->nr_cpus_allowed == 1,
 	};
 	return 0;

@@ -30,7 +30,7 @@ const MALFORMED_BTF: &str = "guest::malformed_btf::";
 /// A kernel on which no scheduler loads.
 const MALFORMED_BTF_KERNEL: &str = "7.2.12+deb13-amd64";
 /// Host time for the tests of one boot.
-const LIMIT: Duration = Duration::from_secs(1800);
+const LIMIT: Duration = Duration::from_secs(3000);
 
 #[test]
 fn on_6_18() {

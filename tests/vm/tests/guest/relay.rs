@@ -255,6 +255,7 @@ fn who_makes_one_device_of_another_hands_input_on() {
         let cnt = i32::try_from(reader.fetch_events().unwrap().count()).unwrap();
         inject(&mut made, cnt, None);
     };
+    rig.evidence.set_game(0, []).unwrap();
     play(&mut device);
     assert_eq!(relay_ns(), 0, "there is no game");
     rig.evidence.set_game(1, []).unwrap();
