@@ -141,14 +141,17 @@ impl Rig {
         assert!(as_expected, "{last:?} instead of {kind:?} {holder:?}");
     }
 
-    /// All waits that have begun have ended.
+    /// All waits that have begun have ended, but for the runs of a hook that the kernel left out and
+    /// has counted: another thread was preempted in it.
     fn expect_nothing_left(&self) {
+        let left_out = || ProgInfoIter::default().map(|info| info.recursion_misses);
         let mut counts = self.evidence.lock_counts().unwrap();
         let balanced = wait_for(PATIENCE, || {
             counts = self.evidence.lock_counts().unwrap();
-            counts.begun.iter().sum::<u64>() == counts.ended
+            let begun = counts.begun.iter().sum::<u64>();
+            begun.abs_diff(counts.ended) <= left_out().sum()
         });
-        assert!(balanced, "{counts:?}");
+        assert!(balanced, "{counts:?}, left out {}", left_out().sum::<u64>());
     }
 
     fn count(&self, kind: LockKind) -> u64 {
