@@ -29,8 +29,9 @@ pub const SOCKET_PATH: &str = "/var/run/scx/root/stats";
 
 /// Requests that may wait for the event loop; each client has one at most.
 const REQUESTS_MAX: usize = 64;
-/// How long a client waits for the event loop.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a client waits for the event loop, which loads hooks when a game comes: in an emulated
+/// guest under load that takes some seconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client's wish; dropped without an answer if there can be none.
 enum Request {
