@@ -76,14 +76,4 @@ static __always_inline struct task_evidence *mark_task(struct task_struct *task,
 	return own;
 }
 
-/* Whether @task was seen doing @kind in the last @within_ns. */
-static __always_inline bool was_seen(struct task_struct *task, u32 kind, u64 now_ns, u64 within_ns)
-{
-	struct task_evidence *own = bpf_task_storage_get(&task_evidence, task, NULL, 0);
-
-	u64 seen_ns = own ? own->seen_ns[kind & (EVIDENCE_SLOT_CNT - 1)] : 0;
-
-	return seen_ns && policy_delta_ns(now_ns, seen_ns) < (s64)within_ns;
-}
-
 #endif
