@@ -57,7 +57,13 @@ for peer in scx_never scx_dies; do
 	chmod 755 $peer
 done
 echo 'echo no such luck; exit 1' >>scx_never
-echo "exec timeout --signal=KILL 3 $(dirname "$0")/scx_gamer" >>scx_dies
+cat >>scx_dies <<END
+$(dirname "$0")/scx_gamer & pid=\$!
+until [ "\$(cat /sys/kernel/sched_ext/state)" = enabled ]; do sleep 0.1; done
+sleep 3
+kill -KILL \$pid
+wait
+END
 $0 --out /mnt/share/peers --peers /mnt/share --only kernel,scx_never,scx_dies \
 	--rounds 1 --seconds 4 --scenario quiet
 echo "with peers: $? $(cat /sys/kernel/sched_ext/state)"
