@@ -58,11 +58,12 @@ for peer in scx_never scx_dies; do
 done
 echo 'echo no such luck; exit 1' >>scx_never
 cat >>scx_dies <<END
-$(dirname "$0")/scx_gamer & pid=\$!
-until [ "\$(cat /sys/kernel/sched_ext/state)" = enabled ]; do sleep 0.1; done
-sleep 3
-kill -KILL \$pid
-wait
+(
+	until [ "\$(cat /sys/kernel/sched_ext/state)" = enabled ]; do sleep 0.1; done
+	sleep 3
+	kill -KILL \$\$
+) &
+exec $(dirname "$0")/scx_gamer
 END
 $0 --out /mnt/share/peers --peers /mnt/share --only kernel,scx_never,scx_dies \
 	--rounds 1 --seconds 4 --scenario quiet
