@@ -126,8 +126,9 @@ fn schedulers_come_and_go_and_what_was_measured_is_kept() {
         "{}",
         error("scx_never")
     );
+    // Its process may end some time after its scheduler has gone: taking out its hooks takes long.
     assert!(
-        error("scx_dies").contains("ended during the run"),
+        error("scx_dies").contains("during the run"),
         "{}",
         error("scx_dies")
     );
