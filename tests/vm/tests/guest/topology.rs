@@ -26,7 +26,8 @@ fn no_cpu_idles_beside_waiting_tasks() {
     assert_eq!(metrics.llcs.len(), llcs);
 
     let load = format!("--load=hogs={}", 2 * metrics.cpus);
-    let game = Game::start(5, &["--warmup=1", "--steam-app-id=42", &load]);
+    // Long enough for a daemon that is busy attaching its hooks when the load is there.
+    let mut game = Game::start(12, &["--warmup=1", "--steam-app-id=42", &load]);
     let playing = daemon.wait_for_metrics(Duration::from_secs(30), |now| {
         now.llcs.values().all(|llc| llc.load_pct > 80)
     });
@@ -41,6 +42,10 @@ fn no_cpu_idles_beside_waiting_tasks() {
             100 - 100 * idle / all.max(1)
         })
         .collect();
+    assert!(
+        game.process().wait(Duration::ZERO).is_none(),
+        "the game ended before the measurement"
+    );
     let report = game.report(Duration::from_secs(300));
     let metrics = daemon.metrics();
     println!("busy [%] by CPU: {busy_pct:?}");
