@@ -146,6 +146,33 @@ pub struct Cli {
     )]
     pub input_window_us: u64,
 
+    /// The same for keyboards
+    #[arg(
+        long,
+        value_name = "US",
+        value_parser = value_parser!(u64).range(0..=100_000),
+        help_heading = "Scheduling"
+    )]
+    pub input_window_keyboard_us: Option<u64>,
+
+    /// The same for mice
+    #[arg(
+        long,
+        value_name = "US",
+        value_parser = value_parser!(u64).range(0..=100_000),
+        help_heading = "Scheduling"
+    )]
+    pub input_window_mouse_us: Option<u64>,
+
+    /// The same for gamepads
+    #[arg(
+        long,
+        value_name = "US",
+        value_parser = value_parser!(u64).range(0..=100_000),
+        help_heading = "Scheduling"
+    )]
+    pub input_window_gamepad_us: Option<u64>,
+
     /// CPU load in per cent (1..=100) from which on slices shrink as more threads wait
     #[arg(
         long,

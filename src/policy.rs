@@ -14,8 +14,8 @@ pub use crate::intf::{
     POLICY_WEIGHT_MAX as WEIGHT_MAX, POLICY_WEIGHT_MIN as WEIGHT_MIN,
     policy_deadline_in as DeadlineInput, policy_frame as FrameClock,
     policy_lock_claim as LockClaim, policy_lock_holder as LockHolder, policy_net as TrafficState,
-    policy_pick_in as PickInput, policy_preempt_in as PreemptInput, policy_roles_in as RolesInput,
-    policy_sample as SampleState,
+    policy_pick_in as PickInput, policy_preempt_in as PreemptInput, policy_rate as RateState,
+    policy_roles_in as RolesInput, policy_sample as SampleState,
 };
 
 /// How far behind the virtual now a waking task's vruntime may stay, in ns.
@@ -28,6 +28,12 @@ pub const RECENT_RUN_NS_MAX: u64 = intf::POLICY_RECENT_RUN_NS_MAX as u64;
 pub const SPIN_NS: u64 = intf::POLICY_SPIN_NS as u64;
 /// Nobody is put off before this much of a turn, in ns.
 pub const TURN_NS_MIN: u64 = intf::POLICY_TURN_NS_MIN as u64;
+/// The most that a task lends to the one it wakes.
+pub const LOAN_MAX: u32 = intf::POLICY_LOAN_MAX;
+/// A loan counts for so long a run, in ns.
+pub const LOAN_NS: u64 = intf::POLICY_LOAN_NS as u64;
+/// No input window is longer, in ns.
+pub const INPUT_WINDOW_NS_MAX: u64 = intf::POLICY_INPUT_WINDOW_NS_MAX as u64;
 /// From this difference of spans on the minimum turn does not count, in ns.
 pub const PREEMPT_CLEAR_NS: u64 = intf::POLICY_PREEMPT_CLEAR_NS as u64;
 /// By how much more urgent an arrival without a higher boost must be, in ns.
@@ -116,6 +122,36 @@ pub fn boost_earned(boost: u32, awake_run_ns: u64) -> u32 {
     unsafe { intf::policy_boost_earned(boost, awake_run_ns) }
 }
 
+/// What a task of this boost lends to the one that it wakes.
+pub fn boost_loan(lender_boost: u32) -> u32 {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_boost_loan(lender_boost) }
+}
+
+/// The boost of a task with `earned` of its own and a `loan`, after `awake_run_ns` of running.
+pub fn boost_with_loan(earned: u32, loan: u32, awake_run_ns: u64) -> u32 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_boost_with_loan(earned, loan, awake_run_ns) }
+}
+
+/// A task wakes at `now_ns` and ran for `ran_ns` since it last woke.
+pub fn rate_wake(rate: &mut RateState, now_ns: u64, ran_ns: u64) {
+    // SAFETY: one valid struct, borrowed for the call.
+    unsafe { intf::policy_rate_wake(rate, now_ns, ran_ns) }
+}
+
+/// The period of a task's wake-ups in ns; 0: there is no beat.
+pub fn rate_period_ns(rate: &RateState) -> u64 {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    unsafe { intf::policy_rate_period_ns(rate) }
+}
+
+/// The boost that a task's beat earns.
+pub fn rate_boost(rate: &RateState) -> u32 {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    unsafe { intf::policy_rate_boost(rate) }
+}
+
 /// The part of what a task was seen doing (bit `1 << EVIDENCE_*`) that counts for it.
 pub fn roles_of_evidence(input: &RolesInput) -> u32 {
     // SAFETY: reads one valid struct through a reference that outlives the call.
@@ -169,6 +205,12 @@ pub fn frame_next_ns(clock: &FrameClock, now_ns: u64) -> Option<u64> {
     (next_ns != 0).then_some(next_ns)
 }
 
+/// The part of a span, in 16ths, by which the next flip shortens it: 0 to `max_16ths` (a multiple of 4).
+pub fn frame_near_16ths(clock: &FrameClock, now_ns: u64, max_16ths: u32) -> u32 {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    unsafe { intf::policy_frame_near_16ths(clock, now_ns, max_16ths) }
+}
+
 /// Whether a boost preempts wherever it has to.
 pub fn is_urgent(boost: u32) -> bool {
     // SAFETY: pure arithmetic on its argument, defined for every value.
@@ -187,11 +229,23 @@ pub fn deadline_ns(input: &DeadlineInput) -> u64 {
     unsafe { intf::policy_deadline_ns(input) }
 }
 
-/// Whether the input window of `window_ns` that an event at `event_ns` (0: none yet) opened is
-/// open at `now_ns` for a task of this boost.
-pub fn in_window(now_ns: u64, event_ns: u64, window_ns: u64, boost: u32) -> bool {
+/// Whether an input window that ends at `end_ns` (0: there was none) is open at `now_ns` for a task of
+/// this boost.
+pub fn in_window(now_ns: u64, end_ns: u64, boost: u32) -> bool {
     // SAFETY: pure arithmetic on its arguments, defined for every value.
-    unsafe { intf::policy_in_window(now_ns, event_ns, window_ns, boost) }
+    unsafe { intf::policy_in_window(now_ns, end_ns, boost) }
+}
+
+/// The end of the window after an event at `now_ns` that opens one of `window_ns`.
+pub fn window_extend(end_ns: u64, now_ns: u64, window_ns: u64) -> u64 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_window_extend(end_ns, now_ns, window_ns) }
+}
+
+/// Whether a flip asked for at `asked_ns` shows what came of the event at `event_ns`.
+pub fn flip_shows(asked_ns: u64, event_ns: u64, interval_ns: u64) -> bool {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_flip_shows(asked_ns, event_ns, interval_ns) }
 }
 
 /// The histogram bucket (below [`HIST_BUCKETS`]) of a duration.

@@ -14,13 +14,15 @@
 /* Charges @p, which runs on @cpu, for what it ran since the last charge. */
 static __always_inline void charge_run(struct task_ctx *tctx, s32 cpu, u64 now_ns)
 {
-	s64 ran_ns = policy_delta_ns(now_ns, tctx->run_start_ns);
+	s64 ran_ns = policy_delta_ns(now_ns, tctx->since_ns);
 	u64 charge_ns, vtime_ns;
 	struct cpu_stats *s;
 
-	tctx->run_start_ns = now_ns;
-	if (ran_ns <= 0)
+	if (!tctx->since_ns || ran_ns <= 0) {
+		tctx->since_ns = now_ns;
 		return;
+	}
+	tctx->since_ns = now_ns;
 	charge_ns = policy_charge_ns(ran_ns, tctx->inv_weight);
 	/* Test before set: every CPU reads this line. */
 	vtime_ns = policy_vtime_advance(vtime.now_ns, tctx->vruntime_ns, ran_ns);
@@ -45,36 +47,67 @@ static __always_inline bool is_in_window(u32 boost)
 {
 	struct evidence *shared;
 
-	if (!input_window_ns || !boost || policy_is_urgent(boost))
+	if (!input_windows || !boost || policy_is_urgent(boost))
 		return false;
 	shared = get_evidence();
-	return shared &&
-	       policy_in_window(bpf_ktime_get_ns(), shared->input_event_ns, input_window_ns, boost);
+	return shared && policy_in_window(bpf_ktime_get_ns(), shared->window_end_ns, boost);
+}
+
+/*
+ * The part by which the next flip shortens the spans of a process's tasks of this role: of the display
+ * that it owns for a compositor, of any for who submits to a GPU. A function of its own, so that it is
+ * verified once.
+ */
+__noinline u32 flip_nears_16ths(u32 tgid, u32 role)
+{
+	u32 max_16ths = role == ROLE_COMPOSITOR ? 8 : 4;
+	u64 now_ns = bpf_ktime_get_ns();
+	u32 nearest_16ths = 0;
+
+	for (u32 i = 0; i < DISPLAY_CNT; i++) {
+		u32 key = i;
+		struct display_evidence *display = bpf_map_lookup_elem(&display_evidence, &key);
+		u32 near_16ths;
+
+		/* They are taken in order. */
+		if (!display || !display->clock.flip_cnt)
+			break;
+		if (role == ROLE_COMPOSITOR && display->owner_tgid != tgid)
+			continue;
+		near_16ths = policy_frame_near_16ths(&display->clock, now_ns, max_16ths);
+		if (near_16ths > nearest_16ths)
+			nearest_16ths = near_16ths;
+	}
+	return nearest_16ths;
 }
 
 /* The span of a task as it is now. */
-static __always_inline u64 task_span_ns(const struct task_ctx *tctx, u64 now_ns, u32 boost,
-					bool in_window)
+static __always_inline u64 task_span_ns(struct task_struct *p, const struct task_ctx *tctx,
+					u64 now_ns, u32 boost, bool in_window)
 {
+	bool frames = frame_clock_counts && boost &&
+		      (tctx->role == ROLE_GPU || tctx->role == ROLE_COMPOSITOR);
 	struct policy_deadline_in in = {
 	    .now_ns = now_ns,
 	    .lag_ns = policy_delta_ns(tctx->vruntime_ns, vtime.now_ns),
 	    .recent_run_ns = tctx->recent_run_ns,
 	    .wait_bound_ns = wait_bound_ns,
-	    .boost = boost,
-	    .in_window = in_window,
+	    .boost = forget_ways(boost),
+	    .near_flip_16ths = forget_ways(frames ? flip_nears_16ths(p->tgid, tctx->role) : 0),
+	    .in_window = forget_ways(in_window),
 	};
 
 	return policy_span_ns(&in);
 }
 
 /* Tells those who look for a victim what runs on @cpu; the span that it has now. */
-static __always_inline u64 publish_running(const struct task_ctx *tctx, s32 cpu, u64 now_ns)
+static __always_inline u64 publish_running(struct task_struct *p, const struct task_ctx *tctx,
+					   s32 cpu, u64 now_ns)
 {
 	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
 	u32 boost = earned_boost(tctx);
 
-	cctx->span_ns = task_span_ns(tctx, now_ns, boost, is_in_window(boost));
+	cctx->span_ns = task_span_ns(p, tctx, now_ns, boost, is_in_window(boost));
 	cctx->span_at_ns = now_ns;
 	cctx->boost = boost;
 	return cctx->span_ns;
@@ -131,14 +164,13 @@ static __always_inline void begin_run(struct task_struct *p, struct task_ctx *tc
 
 	leave_queue_as_head(tctx);
 	if (s) {
-		if (tctx->wait_start_ns && policy_delta_ns(now_ns, tctx->wait_start_ns) >= 0)
-			record_wait(s, now_ns - tctx->wait_start_ns);
+		if (tctx->since_ns && policy_delta_ns(now_ns, tctx->since_ns) >= 0)
+			record_wait(s, now_ns - tctx->since_ns);
 		add_relaxed(&s->role_stint_cnt[tctx->role & (ROLE_SLOT_CNT - 1)], 1);
 	}
-	tctx->wait_start_ns = 0;
-	tctx->run_start_ns = now_ns;
+	tctx->since_ns = now_ns;
 	cctx->pid = p->pid;
-	publish_running(tctx, cpu, now_ns);
+	publish_running(p, tctx, cpu, now_ns);
 	cctx->run_start_ns = now_ns;
 }
 
@@ -146,8 +178,10 @@ static __always_inline void end_run(struct task_ctx *tctx, s32 cpu, bool runnabl
 {
 	charge_run(tctx, cpu, now_ns);
 	get_cpu_ctx(cpu)->run_start_ns = 0;
-	if (runnable)
-		tctx->wait_start_ns = now_ns;
+	if (!runnable) {
+		tctx->since_ns = 0;
+		tctx->loan = 0;
+	}
 }
 
 #endif

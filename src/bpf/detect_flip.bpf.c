@@ -58,21 +58,39 @@ struct drm_device___flip {
 	struct drm_vblank_crtc___flip *vblank;
 } __attribute__((preserve_access_index));
 
-/* Which process flips through an open file of DRM; a place is reused when files have gone. */
+struct flip_request {
+	u64 asked_ns; /* CLOCK_MONOTONIC */
+	u32 tgid;
+	u32 pad;
+};
+
+/* The last flip asked for through an open file of DRM; a place is reused when files have gone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, FILE_CNT);
 	__type(key, u64);
-	__type(value, u32);
-} flip_owners SEC(".maps");
+	__type(value, struct flip_request);
+} flip_requests SEC(".maps");
 
 static __always_inline int flip_asked(struct drm_file *file)
 {
 	u64 key = (u64)file;
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct flip_request request = {
+	    .asked_ns = bpf_ktime_get_ns(),
+	    .tgid = bpf_get_current_pid_tgid() >> 32,
+	};
 
-	bpf_map_update_elem(&flip_owners, &key, &tgid, BPF_ANY);
+	bpf_map_update_elem(&flip_requests, &key, &request, BPF_ANY);
 	return 0;
+}
+
+/* What came of the last input can be seen now: its window has done its work. */
+static __always_inline void close_window(const struct flip_request *request, u64 interval_ns)
+{
+	struct evidence *shared = get_evidence();
+
+	if (shared && policy_flip_shows(request->asked_ns, shared->input_event_ns, interval_ns))
+		shared->window_end_ns = shared->input_event_ns;
 }
 
 /* The place of a display: its own, or the one that was flipped longest ago. */
@@ -121,7 +139,8 @@ static __always_inline int flip_done(struct drm_device___flip *dev,
 {
 	struct drm_minor___flip *card;
 	struct display_evidence *display;
-	u32 crtc_idx, *tgid;
+	struct flip_request *request;
+	u32 crtc_idx;
 	u64 file;
 
 	if (BPF_CORE_READ(event, event.base.type) != FLIP_COMPLETE)
@@ -134,8 +153,10 @@ static __always_inline int flip_done(struct drm_device___flip *dev,
 	policy_frame_flip(&display->clock, now_ns);
 	display->refresh_ns = mode_refresh_ns(dev, crtc_idx);
 	file = (u64)BPF_CORE_READ(event, base.file_priv);
-	tgid = bpf_map_lookup_elem(&flip_owners, &file);
-	display->owner_tgid = tgid ? *tgid : 0;
+	request = bpf_map_lookup_elem(&flip_requests, &file);
+	display->owner_tgid = request ? request->tgid : 0;
+	if (request)
+		close_window(request, display->clock.interval_ns);
 	return 0;
 }
 

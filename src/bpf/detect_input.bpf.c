@@ -33,7 +33,7 @@ char _license[] SEC("license") = "GPL";
 enum { INPUT_RING_BYTES = 64 * 1024 };
 
 /*
- * The shared word is not written more often than this: its line is read by every CPU, and
+ * The shared words are not written more often than this: their line is read by every CPU, and
  * the values of one report come within microseconds.
  */
 enum { EVENT_GRAIN_NS = 100 * 1000 };
@@ -61,6 +61,9 @@ enum { DEVICE_ID_UNKNOWN = 0xffffffff };
 
 /* One ring for each CPU id, filled by the daemon; unused if single_ring. */
 const volatile u8 ring_of_cpu[MAX_CPUS];
+/* How long an event of a device of each class makes the game urgent, in ns; 0: it does not. */
+const volatile u64 window_ns_of_class[DEVICE_CLASS_CNT];
+
 /* The 16 rings could not be created: all CPUs write `input_events_ringbuf`. */
 const volatile bool single_ring = false;
 
@@ -176,16 +179,22 @@ static __always_inline u32 parse_device_id(const char *name)
 	return i > 5 ? id : DEVICE_ID_UNKNOWN;
 }
 
-static __always_inline void publish_event_time(u64 now_ns)
+static __always_inline void publish_event(u64 now_ns, u32 class)
 {
 	struct evidence *shared = get_evidence();
-	volatile u64 *last_ns;
+	volatile u64 *last_ns, *end_ns;
+	u64 new_end_ns;
 
 	if (!shared)
 		return;
 	last_ns = &shared->input_event_ns;
 	if (policy_delta_ns(now_ns, *last_ns) >= EVENT_GRAIN_NS || !*last_ns)
 		*last_ns = now_ns;
+	end_ns = &shared->window_end_ns;
+	new_end_ns =
+	    policy_window_extend(*end_ns, now_ns, window_ns_of_class[class & (DEVICE_CLASS_CNT - 1)]);
+	if (policy_delta_ns(new_end_ns, *end_ns) >= EVENT_GRAIN_NS || !*end_ns)
+		*end_ns = new_end_ns;
 }
 
 static __always_inline struct input_record *reserve_record(u32 cpu)
@@ -216,7 +225,7 @@ static __always_inline int report_event(const struct device_facts *facts)
 
 	if (!counters)
 		return 0;
-	publish_event_time(now_ns);
+	publish_event(now_ns, class);
 	/* Atomic, since an interrupt on this CPU may report an event of its own. */
 	__atomic_fetch_add(&counters->event_cnt[class], 1, __ATOMIC_RELAXED);
 	record = reserve_record(cpu);

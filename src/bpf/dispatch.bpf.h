@@ -42,7 +42,7 @@ static __always_inline u64 deadline_if_requeued(struct task_struct *prev, s32 cp
 	if (!tctx)
 		return now_ns + wait_bound_ns;
 	charge_run(tctx, cpu, now_ns);
-	return now_ns + publish_running(tctx, cpu, now_ns);
+	return now_ns + publish_running(prev, tctx, cpu, now_ns);
 }
 
 /*

@@ -41,10 +41,10 @@ static __always_inline void dump_task_ctx(struct task_struct *p)
 
 	if (!tctx)
 		return;
-	scx_bpf_dump("roles=%x boost=%u queue=%u deadline=%lldns waits=%lldns awake_run=%lluns\n",
-		     tctx->roles, tctx->boost, tctx->queue_idx,
+	scx_bpf_dump("roles=%x boost=%u loan=%u queue=%u deadline=%lldns since=%lldns awake_run=%lluns\n",
+		     tctx->roles, tctx->boost, tctx->loan, tctx->queue_idx,
 		     policy_delta_ns(tctx->deadline_ns, now_ns),
-		     tctx->wait_start_ns ? policy_delta_ns(now_ns, tctx->wait_start_ns) : 0,
+		     tctx->since_ns ? policy_delta_ns(now_ns, tctx->since_ns) : 0,
 		     tctx->awake_run_ns);
 }
 

@@ -14,6 +14,7 @@
 #include "policy_net.h"
 #include "policy_pick.h"
 #include "policy_preempt.h"
+#include "policy_rate.h"
 #include "policy_regime.h"
 #include "policy_relay.h"
 #include "policy_roles.h"
@@ -21,6 +22,7 @@
 #include "policy_slice.h"
 #include "policy_types.h"
 #include "policy_vtime.h"
+#include "policy_window.h"
 
 enum limits {
 	MAX_CPUS = 1024,
@@ -124,6 +126,7 @@ ASSERT_LAYOUT(struct process_event, 24);
  */
 struct evidence {
 	u64 input_event_ns; /* CLOCK_MONOTONIC; the last real input event; 0: none yet */
+	u64 window_end_ns;  /* the same clock; when the input window ends; 0: there was none yet */
 	u64 actor_cnt;	    /* how often a thread was newly seen doing something; 0: none ever */
 	u64 xrun_cnt;	    /* how often a sound device ran out of samples, or of room for them */
 } CACHE_ALIGNED;
@@ -251,9 +254,9 @@ struct task_ctx {
 	u64 vruntime_ns;   /* weighted run time, see policy_vtime.h */
 	u64 recent_run_ns; /* weighted run time since the last sleep */
 	u64 awake_run_ns;  /* real run time since the last sleep */
-	u64 run_start_ns;  /* when the part of the run that is not charged yet began */
-	u64 wait_start_ns; /* when it became runnable or was put off; 0: does not wait */
+	u64 since_ns;	   /* when its wait, or the part of its run not charged yet, began; 0: sleeps */
 	u64 deadline_ns;   /* of the last enqueue */
+	struct policy_rate rate;
 	u32 inv_weight;	   /* policy_inv_weight() */
 	u32 roles_checked; /* when the roles were last derived, in units of 2^20 ns (about 1 ms) */
 	u16 queue_idx;	   /* where it waits: QUEUE_NONE, or an index into `queues` */
@@ -261,7 +264,7 @@ struct task_ctx {
 	u8 boost;	   /* of the roles, before it has to be earned */
 	u8 role;	   /* the first of the roles: the runs count under it */
 	bool pinned;	   /* its affinity leaves one CPU */
-	u8 pad;
+	u8 loan;	   /* boost lent by who woke it */
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct task_ctx, 64);
 
@@ -321,7 +324,8 @@ enum stat_idx {
 	STAT_WINDOW_HIT = 12,	  /* enqueues inside an input window */
 	STAT_REGIME_SWITCH = 13,
 	STAT_NO_TASK_CTX = 14, /* a task without context was met; it ran with defaults */
-	STAT_CNT = 15,
+	STAT_LOAN = 15,	       /* wake-ups at which the waker lent boost */
+	STAT_CNT = 16,
 };
 
 /* One CPU's statistics (per-CPU map, relaxed atomics). */

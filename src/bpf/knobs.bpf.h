@@ -17,8 +17,8 @@ const volatile u64 slice_ns_min = 500000;
 /* No deadline lies further away than this, in ns. */
 const volatile u64 wait_bound_ns = 300000000;
 
-/* How long an input event makes the game urgent, in ns; 0: off. */
-const volatile u64 input_window_ns = 10000000;
+/* Whether input events make the game urgent; for how long, the input detector is told. */
+const volatile bool input_windows = true;
 
 /* Load in per cent from which the busy regime holds, 1..100. */
 const volatile u32 busy_enter_pct = 85;
@@ -27,7 +27,7 @@ const volatile u32 busy_enter_pct = 85;
 const volatile u32 roles_of_boost[POLICY_BOOST_MAX + 1];
 
 /*
- * The next five switch off a part of the policy, to measure what it buys. Without all of them every
+ * The next eight switch off a part of the policy, to measure what it buys. Without all of them every
  * task still runs within its bound; what that rests on has no knob.
  */
 
@@ -42,6 +42,15 @@ const volatile bool arrivals_preempt = true;
 
 /* Recent run makes a deadline later. */
 const volatile bool recent_run_counts = true;
+
+/* The deadlines of who draws and shows frames shrink as the next flip nears. */
+const volatile bool frame_clock_counts = true;
+
+/* A steady beat of wake-ups earns boost. */
+const volatile bool rates_count = true;
+
+/* Who wakes another lends it boost. */
+const volatile bool loans_count = true;
 
 /* How far behind the virtual now a waking task may stay, in ns; 0: it keeps no credit. */
 const volatile u64 sleep_credit_ns = POLICY_CREDIT_NS;

@@ -13,6 +13,7 @@
 #include "enqueue.bpf.h"
 #include "evidence.bpf.h"
 #include "knobs.bpf.h"
+#include "loan.bpf.h"
 #include "select_cpu.bpf.h"
 #include "stats.bpf.h"
 #include "task_life.bpf.h"
@@ -29,6 +30,7 @@ struct {
 
 s32 BPF_STRUCT_OPS(gamer_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
+	lend_boost(p);
 	/* The search would claim an idle CPU; enqueue looks for one, once the task is counted. */
 	return dispatch_direct ? select_warm_cpu(p, prev_cpu, wake_flags) : prev_cpu;
 }
@@ -60,7 +62,7 @@ void BPF_STRUCT_OPS(gamer_tick, struct task_struct *p)
 		return;
 	refresh_roles(p, tctx, now_ns);
 	charge_run(tctx, cpu, now_ns);
-	publish_running(tctx, cpu, now_ns);
+	publish_running(p, tctx, cpu, now_ns);
 	roll_regime(cpu, now_ns);
 	call_missed_idle(p, cpu);
 }

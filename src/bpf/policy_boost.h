@@ -6,6 +6,10 @@
  * run since it last slept.
  * Outputs: one boost, and whether it is urgent (5 and up: preempts wherever it has to).
  *
+ * Who wakes another lends it a part of its boost for the next few milliseconds of run, so that
+ * what it waits for is done soon, whoever does it. A loan is less than what the lender has and
+ * never more than POLICY_LOAN_MAX: along a chain of wake-ups it comes to nothing.
+ *
  * A role is a hint that can be wrong or abused, so a boost must be earned all the time:
  * a task that runs longer than the spin bound without sleeping is not handing work
  * along a pipeline, and competes without boost until it sleeps again.
@@ -41,6 +45,26 @@ policy_boost_of_roles(u32 roles, const volatile u32 roles_of_boost[POLICY_BOOST_
 static __always_inline u32 policy_boost_earned(u32 boost, u64 awake_run_ns)
 {
 	return awake_run_ns > POLICY_SPIN_NS ? 0 : policy_boost_clamp(boost);
+}
+
+/* The most that is lent: less than what a game's own threads have by default. */
+#define POLICY_LOAN_MAX 2
+
+/* A loan counts for so long a run. */
+#define POLICY_LOAN_NS (4ULL * 1000 * 1000)
+
+/* What a task of this boost lends to the one that it wakes. */
+static __always_inline u32 policy_boost_loan(u32 lender_boost)
+{
+	u32 rest = lender_boost ? lender_boost - 1 : 0;
+
+	return rest > POLICY_LOAN_MAX ? POLICY_LOAN_MAX : rest;
+}
+
+/* The boost of a task with @earned of its own and @loan, after @awake_run_ns of running. */
+static __always_inline u32 policy_boost_with_loan(u32 earned, u32 loan, u64 awake_run_ns)
+{
+	return loan > earned && awake_run_ns <= POLICY_LOAN_NS ? loan : earned;
 }
 
 static __always_inline bool policy_is_urgent(u32 boost)

@@ -2,7 +2,8 @@
 /*
  * Deadline: the key by which waiting tasks are ordered, on the scheduler clock.
  *
- *     span     = (lag + credit) + recent run, halved once per boost step, at most the wait bound
+ *     span     = (lag + credit) + recent run, halved once per boost step, less a part as the next
+ *                flip nears, at most the wait bound
  *     deadline = now + span
  *
  * where lag is vruntime less the virtual now, and recent run is the weighted run time
@@ -13,8 +14,8 @@
  * after it began to wait. Whatever arrives later than that sorts behind it, whatever
  * its boost.
  *
- * Invariants (property-tested): the span is never above the wait bound; more boost,
- * more weight or an open window never gives a later deadline; right across a clock wrap.
+ * Invariants (property-tested): the span is never above the wait bound; more boost, more weight,
+ * an open window or a nearer flip never gives a later deadline; right across a clock wrap.
  */
 #ifndef SCX_GAMER_POLICY_DEADLINE_H
 #define SCX_GAMER_POLICY_DEADLINE_H
@@ -43,7 +44,8 @@ struct policy_deadline_in {
 	u64 recent_run_ns; /* weighted run time since the last sleep */
 	u64 wait_bound_ns; /* no span is longer */
 	u32 boost;	   /* 0..POLICY_BOOST_MAX */
-	bool in_window;	   /* an input window is open for this task: one more halving */
+	u32 near_flip_16ths; /* 0..16: the part by which the next flip shortens the span */
+	bool in_window;	     /* an input window is open for this task: one more halving */
 };
 
 /* How long after now the deadline lies, in ns: 0..wait_bound_ns. */
@@ -57,27 +59,14 @@ static __always_inline u64 policy_span_ns(const struct policy_deadline_in *in)
 	u64 span_ns = late_ns > 0 ? (u64)late_ns : 0;
 
 	span_ns >>= policy_boost_clamp(in->boost) + (in->in_window ? 1 : 0);
+	if (in->near_flip_16ths)
+		span_ns -= span_ns * policy_min(in->near_flip_16ths, 16) / 16;
 	return policy_min(span_ns, in->wait_bound_ns);
 }
 
 static __always_inline u64 policy_deadline_ns(const struct policy_deadline_in *in)
 {
 	return in->now_ns + policy_span_ns(in);
-}
-
-/*
- * Whether an input window of @window_ns, opened by an event at @event_ns, is open at
- * @now_ns. Urgent tasks need no window; a zero window is switched off.
- */
-static __always_inline bool policy_in_window(u64 now_ns, u64 event_ns, u64 window_ns, u32 boost)
-{
-	s64 age_ns = policy_delta_ns(now_ns, event_ns);
-	/* An event from "the future" was stamped by another CPU a moment ago. */
-	u64 distance_ns = (u64)(age_ns < 0 ? policy_delta_ns(event_ns, now_ns) : age_ns);
-
-	if (!boost || policy_is_urgent(boost) || !event_ns)
-		return false;
-	return distance_ns < window_ns;
 }
 
 #endif

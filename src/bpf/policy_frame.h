@@ -115,6 +115,22 @@ static __always_inline u64 policy_frame_flip(struct policy_frame *f, u64 now_ns)
 	return multiple - 1;
 }
 
+/*
+ * How near the next flip is, in 16ths of the span by which a deadline shrinks for it: 0 in the first
+ * quarter of the interval, @max_16ths (a multiple of 4) once the flip is due, in steps between.
+ */
+static __always_inline u32 policy_frame_near_16ths(const struct policy_frame *f, u64 now_ns,
+						   u32 max_16ths)
+{
+	s64 gap_ns = policy_delta_ns(now_ns, f->last_refresh_ns);
+	u64 quarters;
+
+	if (!f->interval_ns || gap_ns < 0 || gap_ns > (s64)POLICY_FRAME_PAUSE_NS)
+		return 0;
+	quarters = policy_min((u64)gap_ns * 4 / f->interval_ns, 4);
+	return max_16ths * (u32)quarters / 4;
+}
+
 /* When the next flip after @now_ns is to be expected; 0: unknown. */
 static __always_inline u64 policy_frame_next_ns(const struct policy_frame *f, u64 now_ns)
 {

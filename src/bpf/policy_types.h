@@ -38,6 +38,11 @@ static __always_inline s64 policy_delta_ns(u64 a, u64 b)
 	return (s64)(a - b);
 }
 
+static __always_inline u64 policy_max(u64 a, u64 b)
+{
+	return a > b ? a : b;
+}
+
 static __always_inline u64 policy_min(u64 a, u64 b)
 {
 	return a < b ? a : b;

@@ -82,7 +82,7 @@ static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx
 	u32 now = (u32)(now_ns >> 20);
 	struct policy_roles_in in = {};
 	struct game_evidence *game;
-	u32 roles;
+	u32 roles, boost;
 
 	if (tctx->roles && now - tctx->roles_checked < ROLES_REFRESH)
 		return;
@@ -103,13 +103,19 @@ static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx
 
 	tctx->roles = roles;
 	tctx->role = leading_role(*(volatile u16 *)&tctx->roles);
-	tctx->boost = policy_boost_of_roles(*(volatile u16 *)&tctx->roles, roles_of_boost);
+	boost = forget_ways(
+	    policy_boost_of_roles(*(volatile u16 *)&tctx->roles, roles_of_boost));
+	if (rates_count && !is_background(p))
+		boost = policy_max(boost, policy_rate_boost(&tctx->rate));
+	tctx->boost = forget_ways(boost);
 }
 
 /* The boost that the task has earned at this moment. */
 static __always_inline u32 earned_boost(const struct task_ctx *tctx)
 {
-	return policy_boost_earned(tctx->boost, tctx->awake_run_ns);
+	u32 earned = policy_boost_earned(tctx->boost, tctx->awake_run_ns);
+
+	return forget_ways(policy_boost_with_loan(earned, tctx->loan, tctx->awake_run_ns));
 }
 
 #endif

@@ -39,6 +39,14 @@ static __always_inline void adopt_task(struct task_struct *p, struct task_ctx *t
 	tctx->pinned = p->nr_cpus_allowed == 1;
 }
 
+/* A function of its own, so that it is verified once and not for each way through enqueue. */
+__noinline int note_wakeup(struct policy_rate *rate, u64 now_ns, u64 ran_ns)
+{
+	if (rate)
+		policy_rate_wake(rate, now_ns, ran_ns);
+	return 0;
+}
+
 /*
  * From here on the task waits for a CPU, if it did not yet. There is no ops.runnable: what has to
  * be done is done once, where the task is queued.
@@ -49,21 +57,23 @@ static __always_inline void begin_wait(struct task_struct *p, struct task_ctx *t
 	u64 credit_ns = POLICY_LAG_NS_MAX;
 
 	if (enq_flags & SCX_ENQ_WAKEUP) {
+		if (rates_count)
+			note_wakeup(&tctx->rate, now_ns, tctx->awake_run_ns);
 		tctx->recent_run_ns = 0;
 		tctx->awake_run_ns = 0;
 		credit_ns = sleep_credit_ns;
 	}
 	tctx->vruntime_ns = policy_vruntime_clamp(tctx->vruntime_ns, vtime.now_ns, credit_ns,
 						  wait_bound_ns);
-	if (!tctx->wait_start_ns)
-		tctx->wait_start_ns = now_ns;
+	if (!tctx->since_ns)
+		tctx->since_ns = now_ns;
 	refresh_roles(p, tctx, now_ns);
 }
 
 static __always_inline void put_task_to_rest(struct task_ctx *tctx)
 {
 	leave_queue(tctx);
-	tctx->wait_start_ns = 0;
+	tctx->since_ns = 0;
 }
 
 #endif

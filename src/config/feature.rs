@@ -14,6 +14,12 @@ pub enum Feature {
     Boost,
     /// Boosted threads are preferred once more after an input event
     InputWindow,
+    /// The deadlines of who draws and shows frames shrink as the next flip nears
+    FrameClock,
+    /// A steady beat of wake-ups earns boost, whatever the thread is
+    Rates,
+    /// A boosted thread lends boost to whom it wakes
+    Loans,
     /// The longer a thread has run without a sleep, the later its deadline
     RecentRun,
     /// A waking thread that had less than its share comes earlier
@@ -33,14 +39,20 @@ impl Feature {
     /// something does (docs/benchmarks.md).
     #[must_use]
     pub fn is_default(self) -> bool {
-        !matches!(self, Self::DirectDispatch)
+        !matches!(
+            self,
+            Self::FrameClock | Self::Rates | Self::Loans | Self::DirectDispatch
+        )
     }
 
     /// Gives `config` the values with which this part decides nothing.
     pub(super) fn switch_off(self, config: &mut Config) {
         match self {
             Self::Boost => config.boosts.fill(Boost::NONE),
-            Self::InputWindow => config.input_window = Nanoseconds::from_ns(0),
+            Self::InputWindow => config.input_windows.fill(Nanoseconds::from_ns(0)),
+            Self::FrameClock => config.frame_clock_counts = false,
+            Self::Rates => config.rates_count = false,
+            Self::Loans => config.loans_count = false,
             Self::RecentRun => config.recent_run_counts = false,
             Self::SleepCredit => config.sleep_credit = Nanoseconds::from_ns(0),
             Self::Preempt => config.arrivals_preempt = false,

@@ -19,6 +19,7 @@ pub use units::{Boost, Nanoseconds, Percent};
 use crate::cli::Cli;
 use crate::{intf, policy};
 
+const DEVICE_CLASS_CNT: usize = intf::DEVICE_CLASS_CNT as usize;
 const ROLE_CNT: usize = intf::ROLE_CNT as usize;
 
 /// Everything the daemon and the scheduler are told, checked.
@@ -30,8 +31,8 @@ pub struct Config {
     pub slice_min: Nanoseconds,
     /// Urgency by `ROLE_*`.
     pub boosts: [Boost; ROLE_CNT],
-    /// Length of the input window; 0 is off.
-    pub input_window: Nanoseconds,
+    /// Length of the input window by `DEVICE_*`; 0 is none.
+    pub input_windows: [Nanoseconds; DEVICE_CLASS_CNT],
     /// Load at which the busy regime begins, 1..=100.
     pub busy_threshold: Percent,
     /// No deadline lies further ahead; at least `slice`.
@@ -44,6 +45,12 @@ pub struct Config {
     pub arrivals_preempt: bool,
     /// Recent run makes a deadline later.
     pub recent_run_counts: bool,
+    /// Deadlines shrink as the next flip nears.
+    pub frame_clock_counts: bool,
+    /// A steady beat of wake-ups earns boost.
+    pub rates_count: bool,
+    /// Who wakes another lends it boost.
+    pub loans_count: bool,
     /// How far behind the virtual now a waking thread may stay.
     pub sleep_credit: Nanoseconds,
     /// What of the policy the user has switched off; the fields above say so already.
@@ -149,7 +156,7 @@ impl Config {
             slice,
             slice_min,
             boosts,
-            input_window: Nanoseconds::from_us(cli.input_window_us),
+            input_windows: input_windows(cli),
             busy_threshold: Percent::new(cli.busy_threshold).ok_or(ConfigError::OutOfRange {
                 option: "--busy-threshold",
                 value: cli.busy_threshold,
@@ -160,6 +167,9 @@ impl Config {
             kthreads_direct: true,
             arrivals_preempt: true,
             recent_run_counts: true,
+            frame_clock_counts: true,
+            rates_count: true,
+            loans_count: true,
             sleep_credit: Nanoseconds::from_ns(policy::CREDIT_NS),
             without: cli.without.iter().copied().collect(),
             game_pid: cli.game_pid.and_then(NonZeroU32::new),
@@ -191,6 +201,19 @@ fn switched_off(cli: &Cli) -> Result<Vec<Feature>, ConfigError> {
     };
     let features = Feature::value_variants().iter().copied();
     Ok(features.filter(|feature| !takes_part(feature)).collect())
+}
+
+/// The window of each class of device: its own, or the one of all.
+fn input_windows(cli: &Cli) -> [Nanoseconds; DEVICE_CLASS_CNT] {
+    let mut windows = [cli.input_window_us; DEVICE_CLASS_CNT];
+    for (class, own) in [
+        (intf::DEVICE_KEYBOARD, cli.input_window_keyboard_us),
+        (intf::DEVICE_MOUSE, cli.input_window_mouse_us),
+        (intf::DEVICE_GAMEPAD, cli.input_window_gamepad_us),
+    ] {
+        windows[class as usize] = own.unwrap_or(cli.input_window_us);
+    }
+    windows.map(Nanoseconds::from_us)
 }
 
 fn boost(option: &'static str, value: u8) -> Result<Boost, ConfigError> {
@@ -230,7 +253,8 @@ mod tests {
         let config = config(&[]).expect("defaults are valid");
         assert_eq!(config.slice.get(), 3_000_000);
         assert_eq!(config.slice_min.get(), 500_000);
-        assert_eq!(config.input_window.get(), 10_000_000);
+        let windows = config.input_windows.map(Nanoseconds::get);
+        assert_eq!(windows, [10_000_000; DEVICE_CLASS_CNT]);
         assert!(!config.dispatch_direct && config.kthreads_direct);
         assert_eq!(config.wait_bound.get(), 300_000_000);
         assert_eq!(config.busy_threshold.get(), 85);
@@ -265,6 +289,21 @@ mod tests {
         );
         let error = config(&["--with", "boost", "--without", "preempt,boost"]).expect_err("both");
         assert!(error.to_string().contains("--with boost"), "{error}");
+    }
+
+    #[test]
+    fn each_class_of_device_has_a_window_of_its_own_or_that_of_all() {
+        let args = [
+            "--input-window-us=5000",
+            "--input-window-mouse-us=2000",
+            "--input-window-gamepad-us=0",
+        ];
+        let windows = config(&args).expect("windows").input_windows;
+        let windows = windows.map(Nanoseconds::get);
+        assert_eq!(windows, [5_000_000, 5_000_000, 2_000_000, 0]);
+        let off = config(&["--without=input-window", "--input-window-mouse-us=1"]);
+        let off = off.expect("windows").input_windows.map(Nanoseconds::get);
+        assert_eq!(off, [0; DEVICE_CLASS_CNT]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use log::{info, warn};
 
 use super::uevents::Uevents;
-use crate::config::Config;
+use crate::config::{Config, Nanoseconds};
 use crate::detect::cost::Cost;
 use crate::detect::evidence::Evidence;
 use crate::detect::game::live::LiveProcesses;
@@ -73,7 +73,7 @@ impl Sensors {
         }
         Ok(Self {
             uevents,
-            input: Input::start(&evidence, layout),
+            input: Input::start(&evidence, layout, config),
             detectors,
             evidence,
             processes,
@@ -254,7 +254,7 @@ fn state_of<T>(
 }
 
 impl Input {
-    fn start(evidence: &Evidence, layout: &Layout) -> Result<Self, DetectorState> {
+    fn start(evidence: &Evidence, layout: &Layout, config: &Config) -> Result<Self, DetectorState> {
         let cpus: Vec<CpuNode> = layout
             .places()
             .iter()
@@ -267,7 +267,11 @@ impl Input {
             warn!("no input windows: {reason}");
             DetectorState::Unavailable { reason }
         };
-        let detector = InputDetector::load(evidence, &cpus, &InputOptions::default())
+        let options = InputOptions {
+            windows_ns: config.input_windows.map(Nanoseconds::get),
+            ..InputOptions::default()
+        };
+        let detector = InputDetector::load(evidence, &cpus, &options)
             .map_err(|error| unavailable(error.reason))?;
         let queue = Arc::new(EventQueue::default());
         let rings = EventRings::new(detector.rings(), &queue)

@@ -1,19 +1,17 @@
 //! Actor detectors: which threads do what in the kernel, by the functions that do it for them.
 //!
-//! [`ActorDetector`] hooks every function of [`HOOKS`] that speaks for its kind of evidence and is
-//! there. Functions of modules that come later are hooked by [`ActorDetector::hook_missing`].
+//! [`detect`] hooks every function of [`HOOKS`] that speaks for its kind of evidence and is there.
 
-use std::collections::BTreeSet;
-use std::mem::MaybeUninit;
+use std::slice;
 
 use anyhow::{Context, Result};
+use libbpf_rs::Link;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 
-use super::cost::{Cost, Meter};
+use super::cost::Meter;
 use super::evidence::{Evidence, EvidenceKind};
-use super::hook::{Function, HookKind, Hooks, InUse};
-use super::{Detector, DetectorState};
-use crate::skel::detect_actor::DetectActorSkelBuilder;
+use super::hook::{HookDetector, HookKind, Loaded, Site, storage};
+use crate::skel::detect_actor::{DetectActorSkel, DetectActorSkelBuilder};
 
 /// A kernel function that runs for the thread which calls for it, and what that says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +34,8 @@ const fn hook(kind: EvidenceKind, module: &'static str, function: &'static str) 
 
 /// Every function that tells something, and what. All of the kernel are found on 6.18 and 7.3. They are entered by
 /// system calls only: in an interrupt, the current thread would be anybody.
-pub const HOOKS: [ActorHook; 23] = [
+/// A mark carries its row.
+pub static HOOKS: [ActorHook; 23] = [
     // /dev/input/event*: compositors, and most games.
     hook(EvidenceKind::Input, "evdev", "evdev_read"),
     // /dev/hidraw*: Steam, and games that speak to a gamepad themselves.
@@ -85,95 +84,51 @@ pub const HOOKS: [ActorHook; 23] = [
     hook(EvidenceKind::Display, "drm", "drm_mode_atomic_ioctl"),
 ];
 
-impl ActorHook {
-    /// The hook's row in [`HOOKS`], which marks carry.
-    fn row(&self) -> u32 {
-        let row = HOOKS.iter().position(|hook| hook == self);
-        row.and_then(|row| u32::try_from(row).ok()).unwrap_or(0)
-    }
-
-    fn attach_by(&self, evidence: &Evidence, how: HookKind) -> Result<InUse> {
-        let mut storage = MaybeUninit::uninit();
-        let mut open = DetectActorSkelBuilder::default()
-            .open(&mut storage)
-            .context("cannot open the actor detector")?;
-        evidence.lend(open.open_object_mut())?;
-        let rodata = open.maps.rodata_data.as_mut();
-        let rodata = rodata.context("BUG: the actor detector has no read-only data")?;
-        rodata.kind = self.kind.index();
-        rodata.source = self.row();
-        let progs = &mut open.progs;
-        how.prepare(
-            &mut progs.actor_fentry,
-            &mut progs.actor_kprobe,
-            self.function,
-        )?;
-        let skel = open.load().context("cannot load the actor detector")?;
-        let meter = Meter::of(skel.object())?;
-        let progs = &skel.progs;
-        let link = how.attach(&progs.actor_fentry, &progs.actor_kprobe, self.function)?;
-        Ok(InUse {
-            meter,
-            _links: vec![link],
-        })
-    }
+/// Hooks every function that speaks for this kind of evidence.
+#[must_use]
+pub fn detect(evidence: &Evidence, kind: EvidenceKind) -> HookDetector {
+    let rows = HOOKS.iter().filter(|row| row.kind == kind);
+    let sites = rows.map(|row| Site {
+        names: slice::from_ref(&row.function),
+        module: Some(row.module),
+        only_for_game: false,
+    });
+    let name = kind.detector_name();
+    HookDetector::start(name, sites, HookKind::BY_COST, load, evidence)
 }
 
-/// All hooks for one kind of evidence.
-#[derive(Debug)]
-pub struct ActorDetector {
-    kind: EvidenceKind,
-    hooks: Hooks,
+fn load(evidence: &Evidence, site: &Site, how: HookKind) -> Result<Loaded> {
+    let function = site.name();
+    let mut rows = (0..).zip(&HOOKS);
+    let row = rows.find(|(_, row)| row.function == function);
+    let (idx, row) = row.context("BUG: a function of no row")?;
+    let mut open = DetectActorSkelBuilder::default()
+        .open(storage())
+        .context("cannot open the actor detector")?;
+    evidence.lend(open.open_object_mut())?;
+    let rodata = open.maps.rodata_data.as_mut();
+    let rodata = rodata.context("BUG: the actor detector has no read-only data")?;
+    rodata.kind = row.kind.index();
+    rodata.source = idx;
+    let progs = &mut open.progs;
+    how.prepare(&mut progs.actor_fentry, &mut progs.actor_kprobe, function)?;
+    let skel = open.load().context("cannot load the actor detector")?;
+    Ok(Loaded {
+        meter: Meter::of(skel.object())?,
+        attach: Box::new(move || attach(&skel, function, how)),
+    })
 }
 
-impl ActorDetector {
-    /// Hooks what is there.
-    #[must_use]
-    pub fn load(evidence: &Evidence, kind: EvidenceKind) -> Self {
-        let mut detector = Self {
-            kind,
-            hooks: Hooks::new(HookKind::BY_COST),
-        };
-        detector.hook_missing(evidence);
-        detector
-    }
-
-    fn rows(&self) -> impl Iterator<Item = ActorHook> + use<> {
-        let kind = self.kind;
-        HOOKS.into_iter().filter(move |hook| hook.kind == kind)
-    }
-}
-
-impl Detector for ActorDetector {
-    fn hook_missing(&mut self, evidence: &Evidence) {
-        let rows: Vec<ActorHook> = self.rows().collect();
-        let functions = rows.iter().map(|row| Function {
-            name: row.function,
-            module: Some(row.module),
-        });
-        self.hooks.attach_missing(functions, |name, how| {
-            let row = rows.iter().find(|row| row.function == name);
-            let row = row.context("BUG: a function of no row")?;
-            row.attach_by(evidence, how)
-        });
-    }
-
-    fn cost(&self) -> Cost {
-        self.hooks.cost()
-    }
-
-    fn name(&self) -> &'static str {
-        self.kind.detector_name()
-    }
-
-    fn state(&self) -> DetectorState {
-        let modules: BTreeSet<&str> = self.rows().map(|row| row.module).collect();
-        self.hooks.state(&Vec::from_iter(modules))
-    }
+fn attach(skel: &DetectActorSkel<'_>, function: &str, how: HookKind) -> Result<Vec<Link>> {
+    let progs = &skel.progs;
+    let link = how.attach(&progs.actor_fentry, &progs.actor_kprobe, function);
+    Ok(vec![link?])
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]

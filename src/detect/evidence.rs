@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::flip::Display;
 use super::sync::{LockCounts, LockWait};
 use crate::intf;
+use crate::policy::{self, RateState};
 use crate::skel::evidence::EvidenceSkelBuilder;
 
 /// Opens a thread that leads no process (Linux 6.9; include/uapi/linux/pidfd.h: O_EXCL).
@@ -147,8 +148,10 @@ pub struct ProcessRecord {
 pub struct HeldRoles {
     /// Bits `1 << ROLE_*`; 0: it has not met the thread.
     pub roles: u16,
-    /// The boost of the highest of them.
+    /// The boost of the highest of them, or of its beat.
     pub boost: u8,
+    /// The period in ns to which it wakes; 0: to none.
+    pub period_ns: u64,
 }
 
 /// Reads what is remembered about processes.
@@ -330,7 +333,13 @@ impl Evidence {
     /// If there is no such thread, or if the map cannot be read.
     pub fn roles_of(&self, tid: u32) -> Result<HeldRoles> {
         let value = of_task(&self.contexts, tid)?;
+        let rate = RateState {
+            woke_at: 0,
+            period: u16::from_ne_bytes(bytes_at(&value, offset_of!(intf::task_ctx, rate.period))),
+            fit_cnt: u16::from_ne_bytes(bytes_at(&value, offset_of!(intf::task_ctx, rate.fit_cnt))),
+        };
         Ok(HeldRoles {
+            period_ns: policy::rate_period_ns(&rate),
             roles: u16::from_ne_bytes(bytes_at(&value, offset_of!(intf::task_ctx, roles))),
             boost: u8::from_ne_bytes(bytes_at(&value, offset_of!(intf::task_ctx, boost))),
         })

@@ -1,21 +1,18 @@
 //! Flip detector: the frame clock of each display, from the flips that DRM reports as done.
 
 use std::fmt;
-use std::mem::{MaybeUninit, offset_of};
-use std::path::Path;
+use std::mem::offset_of;
 
 use anyhow::{Context, Result};
+use libbpf_rs::Link;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 
-use super::cost::{Cost, Meter};
+use super::cost::Meter;
 use super::evidence::{Evidence, bytes_at};
-use super::hook::{HookKind, InUse};
-use super::{Detector, DetectorState};
+use super::hook::{HookDetector, HookKind, Loaded, Site, storage};
 use crate::intf;
-use crate::skel::detect_flip::DetectFlipSkelBuilder;
+use crate::skel::detect_flip::{DetectFlipSkel, DetectFlipSkelBuilder};
 
-/// Where DRM's core is, a module or built in.
-const DRM: &str = "/sys/module/drm";
 /// Runs for the thread that asks to be told of a flip.
 const ASKED: &str = "drm_event_reserve_init";
 /// Runs when a flip is done.
@@ -67,100 +64,39 @@ impl fmt::Display for Display {
     }
 }
 
-/// The detector. Detaches on drop; until then the module of DRM cannot be removed.
-#[derive(Debug)]
-pub struct FlipDetector {
-    attached: Option<(HookKind, InUse)>,
-    failure: String,
+const SITE: Site = Site {
+    names: &[DONE, ASKED],
+    module: Some("drm"),
+    only_for_game: false,
+};
+
+/// Hooks flips in the first of these ways that works.
+#[must_use]
+pub fn detect(evidence: &Evidence, ways: &'static [HookKind]) -> HookDetector {
+    HookDetector::start("flip", [SITE], ways, load, evidence)
 }
 
-impl FlipDetector {
-    /// Hooks what is there.
-    #[must_use]
-    pub fn load(evidence: &Evidence) -> Self {
-        let mut detector = Self {
-            attached: None,
-            failure: String::new(),
-        };
-        detector.hook_missing(evidence);
-        detector
-    }
-
-    /// [`Self::load`] in one way only.
-    ///
-    /// # Errors
-    /// If the kernel does not accept it.
-    pub fn load_by(evidence: &Evidence, how: HookKind) -> Result<Self> {
-        Ok(Self {
-            attached: Some((how, attach(evidence, how)?)),
-            failure: String::new(),
-        })
-    }
-}
-
-impl Detector for FlipDetector {
-    fn name(&self) -> &'static str {
-        "flip"
-    }
-
-    fn cost(&self) -> Cost {
-        let attached = self.attached.as_ref();
-        attached.map_or_else(Cost::default, |(_, in_use)| in_use.meter.cost())
-    }
-
-    fn state(&self) -> DetectorState {
-        match &self.attached {
-            Some((how, _)) => DetectorState::Active {
-                hook: format!("{how}/{DONE}, {how}/{ASKED}"),
-            },
-            None => DetectorState::Unavailable {
-                reason: self.failure.clone(),
-            },
-        }
-    }
-
-    fn hook_missing(&mut self, evidence: &Evidence) {
-        if self.attached.is_some() {
-            return;
-        }
-        if !Path::new(DRM).exists() {
-            "the module drm is not loaded; that is fine until something uses a display"
-                .clone_into(&mut self.failure);
-            return;
-        }
-        let mut failures = Vec::new();
-        for &how in HookKind::BY_COST {
-            match attach(evidence, how) {
-                Ok(links) => {
-                    self.attached = Some((how, links));
-                    return;
-                }
-                Err(error) => failures.push(format!("{how}: {error:#}")),
-            }
-        }
-        self.failure = failures.join("; ");
-    }
-}
-
-fn attach(evidence: &Evidence, how: HookKind) -> Result<InUse> {
-    let mut storage = MaybeUninit::uninit();
+fn load(evidence: &Evidence, _: &Site, how: HookKind) -> Result<Loaded> {
     let mut open = DetectFlipSkelBuilder::default()
-        .open(&mut storage)
+        .open(storage())
         .context("cannot open the flip detector")?;
     evidence.lend(open.open_object_mut())?;
     let progs = &mut open.progs;
     how.prepare(&mut progs.asked_fentry, &mut progs.asked_kprobe, ASKED)?;
     how.prepare(&mut progs.done_fentry, &mut progs.done_kprobe, DONE)?;
     let skel = open.load().context("cannot load the flip detector")?;
+    Ok(Loaded {
+        meter: Meter::of(skel.object())?,
+        attach: Box::new(move || attach(&skel, how)),
+    })
+}
+
+fn attach(skel: &DetectFlipSkel<'_>, how: HookKind) -> Result<Vec<Link>> {
     let progs = &skel.progs;
-    let links = vec![
+    Ok(vec![
         how.attach(&progs.asked_fentry, &progs.asked_kprobe, ASKED)?,
         how.attach(&progs.done_fentry, &progs.done_kprobe, DONE)?,
-    ];
-    Ok(InUse {
-        meter: Meter::of(skel.object())?,
-        _links: links,
-    })
+    ])
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
-use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
 
 use super::cost::{Cost, Meter};
 use super::evidence::Evidence;
-use super::hook::{HookKind, InUse};
+use super::hook::HookKind;
 use super::{Detector, DetectorState};
 use crate::intf;
 use crate::skel::detect_gpu_irq::DetectGpuIrqSkelBuilder;
@@ -77,7 +77,8 @@ pub struct GpuIrqDetector {
 struct Attached {
     threads: Option<HookKind>,
     irqs: MapHandle,
-    in_use: InUse,
+    meter: Meter,
+    _links: Vec<Link>,
 }
 
 impl GpuIrqDetector {
@@ -129,7 +130,7 @@ impl Detector for GpuIrqDetector {
 
     fn cost(&self) -> Cost {
         let attached = self.attached.as_ref();
-        attached.map_or_else(Cost::default, |attached| attached.in_use.meter.cost())
+        attached.map_or_else(Cost::default, |attached| attached.meter.cost())
     }
 
     fn state(&self) -> DetectorState {
@@ -194,10 +195,8 @@ impl Attached {
         Ok(Self {
             threads,
             irqs: MapHandle::try_from(&skel.maps.gpu_irqs)?,
-            in_use: InUse {
-                meter: Meter::of(skel.object())?,
-                _links: links,
-            },
+            meter: Meter::of(skel.object())?,
+            _links: links,
         })
     }
 

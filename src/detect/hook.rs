@@ -1,15 +1,17 @@
 //! What all detectors share: how they hook a kernel function, and why they may not be able to.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use libbpf_rs::{Link, OpenProgramMut, ProgramMut};
+use libbpf_rs::{Link, OpenObject, OpenProgramMut, ProgramMut};
 use thiserror::Error;
 
-use super::DetectorState;
 use super::cost::{Cost, Meter};
 use super::evidence::Evidence;
+use super::{Detector, DetectorState};
 
 /// Why a detector does not run, in words a user can act on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -34,10 +36,12 @@ pub enum HookKind {
     Fentry,
     /// Through a breakpoint or its optimised form; needs `CONFIG_KPROBES`.
     Kprobe,
+    /// Not a function but one of the kernel's tracepoints, with BTF.
+    Tracepoint,
 }
 
 impl HookKind {
-    /// Every way, the cheapest first.
+    /// The ways to hook a function, the cheapest first.
     pub const BY_COST: &'static [Self] = &[Self::Fentry, Self::Kprobe];
 
     /// Chooses the program for this way out of the two, and gives it its target.
@@ -53,6 +57,7 @@ impl HookKind {
                 fentry.set_attach_target(0, Some(function.to_owned()))?;
             }
             Self::Kprobe => kprobe.set_autoload(true),
+            Self::Tracepoint => (),
         }
         Ok(())
     }
@@ -65,7 +70,7 @@ impl HookKind {
         function: &str,
     ) -> Result<Link> {
         let link = match self {
-            Self::Fentry => fentry.attach_trace(),
+            Self::Fentry | Self::Tracepoint => fentry.attach_trace(),
             Self::Kprobe => kprobe.attach_kprobe(false, function),
         };
         link.with_context(|| format!("cannot attach to {function}"))
@@ -77,190 +82,190 @@ impl fmt::Display for HookKind {
         f.write_str(match self {
             Self::Fentry => "fentry",
             Self::Kprobe => "kprobe",
+            Self::Tracepoint => "tp_btf",
         })
     }
 }
 
-/// The hooks of one loaded BPF object.
-#[derive(Debug)]
-pub(super) struct InUse {
-    pub(super) meter: Meter,
-    pub(super) _links: Vec<Link>,
-}
-
-/// The tracepoints of one BPF object that only the game's threads concern, on paths that are busy
-/// without a game, too: in use while there is a game, and out of the kernel otherwise.
-#[derive(Debug)]
-pub(super) struct GameHooks {
-    names: &'static str,
-    attach: fn(&Evidence) -> Result<InUse>,
-    in_use: Option<InUse>,
-    failure: Option<String>,
-}
-
-impl GameHooks {
-    /// Tries once whether `attach` works here: to know only when a game has come would be late.
-    pub(super) fn try_out(
-        names: &'static str,
-        attach: fn(&Evidence) -> Result<InUse>,
-        evidence: &Evidence,
-    ) -> Self {
-        let mut hooks = Self {
-            names,
-            attach,
-            in_use: None,
-            failure: None,
-        };
-        hooks.set_wanted(true, evidence);
-        hooks.follow(evidence);
-        hooks
-    }
-
-    /// Hooks if there is a game, unhooks if there is none.
-    pub(super) fn follow(&mut self, evidence: &Evidence) {
-        self.set_wanted(evidence.has_game(), evidence);
-    }
-
-    fn set_wanted(&mut self, wanted: bool, evidence: &Evidence) {
-        if !wanted {
-            self.in_use = None;
-        } else if self.in_use.is_none() {
-            match (self.attach)(evidence) {
-                Ok(in_use) => (self.in_use, self.failure) = (Some(in_use), None),
-                Err(error) => self.failure = Some(format!("{error:#}")),
-            }
-        }
-    }
-
-    /// What the hooks have cost since the game came.
-    pub(super) fn cost(&self) -> Cost {
-        self.in_use
-            .as_ref()
-            .map(|in_use| in_use.meter.cost())
-            .unwrap_or_default()
-    }
-
-    pub(super) fn state(&self) -> DetectorState {
-        match &self.failure {
-            None => DetectorState::Active {
-                hook: format!("{}; while there is a game", self.names),
-            },
-            Some(reason) => DetectorState::Unavailable {
-                reason: reason.clone(),
-            },
-        }
-    }
-}
-
-/// A kernel function, and where it is.
+/// What one load of a detector's BPF object hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Function {
-    /// Its name.
-    pub(super) name: &'static str,
-    /// The module it is in; none for the kernel itself.
+pub(super) struct Site {
+    /// The functions or tracepoints, all in one way; the first is the site's name.
+    pub(super) names: &'static [&'static str],
+    /// The module they are in; none for the kernel itself.
     pub(super) module: Option<&'static str>,
+    /// Only the game's threads concern it, and its path is busy without a game, too: its programs run
+    /// only while there is one.
+    pub(super) only_for_game: bool,
 }
 
-impl Function {
+impl Site {
+    pub(super) fn name(&self) -> &'static str {
+        self.names.first().copied().unwrap_or_default()
+    }
+
     /// Whether the module is there; one that was built in usually shows up as well.
-    fn is_loaded(&self) -> bool {
+    fn is_there(&self) -> bool {
         self.module
             .is_none_or(|module| Path::new("/sys/module").join(module).exists())
     }
 }
 
-/// A function in use. Detaches on drop; until then its module cannot be removed.
-#[derive(Debug)]
-struct Attached {
-    function: &'static str,
-    how: HookKind,
-    in_use: InUse,
+/// Memory for a BPF object that stays loaded as long as its detector. A pointer's worth of it is never
+/// given back, as libbpf's types borrow it from outside.
+pub(super) fn storage() -> &'static mut MaybeUninit<OpenObject> {
+    Box::leak(Box::new(MaybeUninit::uninit()))
 }
 
-/// The hooks of one detector: those in use, and why others are not.
-#[derive(Debug)]
-pub(super) struct Hooks {
+/// A loaded BPF object, and how its programs are attached. The closure has to own the object as a
+/// whole: of one that borrows its programs alone the rest would be dropped, and with it what they
+/// point to.
+pub(super) struct Loaded {
+    pub(super) meter: Meter,
+    pub(super) attach: Box<dyn Fn() -> Result<Vec<Link>>>,
+}
+
+/// Loads what hooks a site in one way.
+pub(super) type Load = fn(&Evidence, &Site, HookKind) -> Result<Loaded>;
+
+/// A site whose programs are loaded. Until it is dropped its module cannot be removed.
+struct Place {
+    site: Site,
+    how: HookKind,
+    loaded: Loaded,
+    /// None while the programs are not to run.
+    links: Vec<Link>,
+}
+
+/// A detector that hooks sites, each in the first way that works, and needs no more.
+pub struct HookDetector {
+    name: &'static str,
+    sites: Vec<Site>,
     ways: &'static [HookKind],
-    attached: Vec<Attached>,
+    load: Load,
+    places: Vec<Place>,
     failures: Vec<String>,
 }
 
-impl Hooks {
-    /// None yet; they are to be attached in the first of `ways` that works.
-    pub(super) fn new(ways: &'static [HookKind]) -> Self {
-        Self {
+impl HookDetector {
+    /// Hooks those of `sites` that are there.
+    pub(super) fn start(
+        name: &'static str,
+        sites: impl IntoIterator<Item = Site>,
+        ways: &'static [HookKind],
+        load: Load,
+        evidence: &Evidence,
+    ) -> Self {
+        let mut detector = Self {
+            name,
+            sites: sites.into_iter().collect(),
             ways,
-            attached: Vec::new(),
+            load,
+            places: Vec::new(),
             failures: Vec::new(),
-        }
+        };
+        detector.hook_missing(evidence);
+        detector
     }
 
-    /// Hooks those of `functions` that are there and not hooked yet, with `attach`.
-    pub(super) fn attach_missing(
-        &mut self,
-        functions: impl IntoIterator<Item = Function>,
-        attach: impl Fn(&'static str, HookKind) -> Result<InUse>,
-    ) {
-        self.failures.clear();
-        for function in functions {
-            let is_hooked = |one: &Attached| one.function == function.name;
-            if self.attached.iter().any(is_hooked) || !function.is_loaded() {
+    /// Loads what is there now and was not before. Attaching is tried at once: to know only when a game
+    /// has come would be late.
+    fn load_missing(&mut self, evidence: &Evidence) {
+        for site in &self.sites {
+            let is_loaded = |place: &Place| place.site == *site;
+            if self.places.iter().any(is_loaded) || !site.is_there() {
                 continue;
             }
-            match first_that_works(self.ways, |how| attach(function.name, how)) {
-                Ok((how, in_use)) => self.attached.push(Attached {
-                    function: function.name,
+            let load = |how| {
+                let loaded = (self.load)(evidence, site, how)?;
+                let links = (loaded.attach)()?;
+                Ok((loaded, links))
+            };
+            match first_that_works(self.ways, load) {
+                Ok((how, (loaded, links))) => self.places.push(Place {
+                    site: *site,
                     how,
-                    in_use,
+                    loaded,
+                    links,
                 }),
                 Err(why) => self
                     .failures
-                    .push(format!("cannot hook {}: {why}", function.name)),
+                    .push(format!("cannot hook {}: {why}", site.name())),
             }
         }
     }
+}
 
-    /// Takes out the hooks of all other functions.
-    pub(super) fn keep(&mut self, is_wanted: impl Fn(&str) -> bool) {
-        self.attached.retain(|one| is_wanted(one.function));
+impl Detector for HookDetector {
+    fn name(&self) -> &'static str {
+        self.name
     }
 
-    /// What all of them have cost.
-    pub(super) fn cost(&self) -> Cost {
-        let all = self.attached.iter();
-        all.map(|one| one.in_use.meter.cost()).sum()
+    fn cost(&self) -> Cost {
+        let places = self.places.iter();
+        places.map(|place| place.loaded.meter.cost()).sum()
     }
 
-    /// The hooks in use and the failures, or which of `modules` would bring a hook.
-    pub(super) fn state(&self, modules: &[&str]) -> DetectorState {
-        if !self.attached.is_empty() {
-            let hooks = self.attached.iter();
-            let hooks = hooks.map(|one| format!("{}/{}", one.how, one.function));
+    /// The hooks and the failures, or which modules would bring a hook.
+    fn state(&self) -> DetectorState {
+        if !self.places.is_empty() {
+            let hooks = self.places.iter().map(ToString::to_string);
             let all: Vec<_> = hooks.chain(self.failures.iter().cloned()).collect();
             return DetectorState::Active {
                 hook: all.join(", "),
             };
         }
+        let modules: BTreeSet<&str> = self.sites.iter().filter_map(|site| site.module).collect();
         let reason = if self.failures.is_empty() {
             format!(
                 "no module of these is loaded: {}; that is fine until something uses one",
-                modules.join(", ")
+                Vec::from_iter(modules).join(", ")
             )
         } else {
             self.failures.join("; ")
         };
         DetectorState::Unavailable { reason }
     }
+
+    fn hook_missing(&mut self, evidence: &Evidence) {
+        self.failures.clear();
+        self.load_missing(evidence);
+        let has_game = evidence.has_game();
+        for place in &mut self.places {
+            if place.site.only_for_game && !has_game {
+                place.links.clear();
+            } else if place.links.is_empty() {
+                match (place.loaded.attach)() {
+                    Ok(links) => place.links = links,
+                    Err(error) => self
+                        .failures
+                        .push(format!("cannot hook {}: {error:#}", place.site.name())),
+                }
+            }
+        }
+    }
 }
 
-fn first_that_works(
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.site.names.iter();
+        let names: Vec<_> = names.map(|name| format!("{}/{name}", self.how)).collect();
+        f.write_str(&names.join(", "))?;
+        if self.site.only_for_game {
+            f.write_str(" (in a game)")?;
+        }
+        Ok(())
+    }
+}
+
+fn first_that_works<T>(
     ways: &[HookKind],
-    attach: impl Fn(HookKind) -> Result<InUse>,
-) -> Result<(HookKind, InUse), String> {
+    load: impl Fn(HookKind) -> Result<T>,
+) -> Result<(HookKind, T), String> {
     let mut failures = Vec::new();
     for &how in ways {
-        match attach(how) {
-            Ok(in_use) => return Ok((how, in_use)),
+        match load(how) {
+            Ok(loaded) => return Ok((how, loaded)),
             Err(error) => failures.push(format!("{how}: {error:#}")),
         }
     }
@@ -271,19 +276,58 @@ fn first_that_works(
 mod tests {
     use super::*;
 
+    const IN_MODULE: Site = Site {
+        names: &["it", "its_end"],
+        module: Some("of_no_such_name"),
+        only_for_game: false,
+    };
+
+    fn state_of(sites: &[Site], failures: &[&str]) -> String {
+        let detector = HookDetector {
+            name: "test",
+            sites: sites.to_vec(),
+            ways: HookKind::BY_COST,
+            load: |_, _, _| anyhow::bail!("no reason"),
+            places: Vec::new(),
+            failures: failures.iter().map(ToString::to_string).collect(),
+        };
+        detector.state().to_string()
+    }
+
     #[test]
     fn without_a_hook_the_modules_are_named_and_with_a_failure_the_failure() {
-        let mut hooks = Hooks::new(HookKind::BY_COST);
-        let state = hooks.state(&["evdev", "hid"]).to_string();
-        assert!(state.contains("unavailable: no module"), "{state}");
-        assert!(state.contains("evdev, hid;"), "{state}");
-        let function = Function {
-            name: "it",
-            module: None,
+        let other = Site {
+            module: Some("hid"),
+            ..IN_MODULE
         };
-        hooks.attach_missing([function], |_, _| anyhow::bail!("no reason"));
-        let state = hooks.state(&[]).to_string();
-        let expected = "unavailable: cannot hook it: fentry: no reason; kprobe: no reason";
-        assert_eq!(state, expected);
+        let state = state_of(&[IN_MODULE, other, other], &[]);
+        assert!(state.contains("unavailable: no module"), "{state}");
+        assert!(state.contains("hid, of_no_such_name;"), "{state}");
+        let state = state_of(&[IN_MODULE], &["cannot hook it: no reason"]);
+        assert_eq!(state, "unavailable: cannot hook it: no reason");
+    }
+
+    #[test]
+    fn every_way_that_failed_is_named() {
+        let failed = first_that_works::<()>(HookKind::BY_COST, |how| anyhow::bail!("no {how}"));
+        assert_eq!(
+            failed,
+            Err("fentry: no fentry; kprobe: no kprobe".to_owned())
+        );
+        let second = first_that_works(HookKind::BY_COST, |how| {
+            anyhow::ensure!(how == HookKind::Kprobe);
+            Ok(1)
+        });
+        assert_eq!(second, Ok((HookKind::Kprobe, 1)));
+    }
+
+    #[test]
+    fn a_site_of_a_module_that_is_not_loaded_is_not_there() {
+        assert!(!IN_MODULE.is_there());
+        let kernel = Site {
+            module: None,
+            ..IN_MODULE
+        };
+        assert!(kernel.is_there());
     }
 }

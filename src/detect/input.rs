@@ -50,6 +50,8 @@ pub struct InputOptions<'a> {
     pub hooks: &'a [HookKind],
     /// Rings to write to.
     pub layouts: &'a [RingLayout],
+    /// How long an event of a device of each class (`DEVICE_*`) makes the game urgent, in ns; 0: not.
+    pub windows_ns: [u64; DeviceClass::ALL.len()],
 }
 
 impl Default for InputOptions<'_> {
@@ -58,6 +60,7 @@ impl Default for InputOptions<'_> {
             function: "input_event",
             hooks: HookKind::BY_COST,
             layouts: &[RingLayout::Many, RingLayout::Single],
+            windows_ns: [0; DeviceClass::ALL.len()],
         }
     }
 }
@@ -143,7 +146,7 @@ impl InputDetector {
         let mut failures: Vec<String> = Vec::new();
         for &hook in options.hooks {
             for &layout in options.layouts {
-                match Self::try_load(evidence, &table, options.function, hook, layout) {
+                match Self::try_load(evidence, &table, options, hook, layout) {
                     Ok(detector) => {
                         if !failures.is_empty() {
                             log::info!(
@@ -176,10 +179,11 @@ impl InputDetector {
     fn try_load(
         evidence: &Evidence,
         table: &[u8; RING_TABLE_LEN],
-        function: &str,
+        options: &InputOptions<'_>,
         hook: HookKind,
         layout: RingLayout,
     ) -> Result<Self> {
+        let function = options.function;
         let mut storage = MaybeUninit::uninit();
         let mut open = DetectInputSkelBuilder::default()
             .open(&mut storage)
@@ -191,7 +195,7 @@ impl InputDetector {
             &mut progs.input_event_kprobe,
             function,
         )?;
-        configure_rings(&mut open, table, layout)?;
+        configure(&mut open, table, options, layout)?;
         let skel = open.load().context("cannot load the input detector")?;
         let progs = &skel.progs;
         let link = hook.attach(
@@ -261,9 +265,10 @@ impl InputDetector {
     }
 }
 
-fn configure_rings(
+fn configure(
     open: &mut OpenDetectInputSkel<'_>,
     table: &[u8; RING_TABLE_LEN],
+    options: &InputOptions<'_>,
     layout: RingLayout,
 ) -> Result<()> {
     let rodata = open
@@ -271,6 +276,7 @@ fn configure_rings(
         .rodata_data
         .as_deref_mut()
         .context("the input detector has no settings: this is a bug, please report it")?;
+    rodata.window_ns_of_class = options.windows_ns;
     rodata.ring_of_cpu = *table;
     rodata.single_ring = layout == RingLayout::Single;
     for mut map in open.open_object_mut().maps_mut() {

@@ -21,16 +21,11 @@ pub mod sync;
 
 use std::fmt;
 
-use self::actor::{ActorDetector, HOOKS};
-use self::audio::AudioDetector;
+use self::actor::HOOKS;
 use self::cost::Cost;
 use self::evidence::{Evidence, EvidenceKind};
-use self::flip::FlipDetector;
 use self::gpu_irq::GpuIrqDetector;
 use self::hook::HookKind;
-use self::network::NetworkDetector;
-use self::relay::RelayDetector;
-use self::storage::StorageDetector;
 use crate::intf;
 
 /// Whether a detector works here, for the log, the monitor and `doctor`.
@@ -97,13 +92,17 @@ pub fn describe_source(source: u8) -> String {
 #[must_use]
 pub fn load_all(evidence: &Evidence) -> Vec<Box<dyn Detector>> {
     let actors = EvidenceKind::OF_ACTORS.into_iter();
-    let actors = actors.map(|kind| Box::new(ActorDetector::load(evidence, kind)) as Box<_>);
-    let mut all: Vec<Box<dyn Detector>> = actors.collect();
-    all.push(Box::new(AudioDetector::load(evidence, HookKind::BY_COST)));
-    all.push(Box::new(RelayDetector::load(evidence, HookKind::BY_COST)));
-    all.push(Box::new(FlipDetector::load(evidence)));
-    all.push(Box::new(GpuIrqDetector::load(evidence)));
-    all.push(Box::new(NetworkDetector::load(evidence)));
-    all.push(Box::new(StorageDetector::load(evidence)));
-    all
+    let mut hooked: Vec<_> = actors.map(|kind| actor::detect(evidence, kind)).collect();
+    hooked.extend([
+        audio::detect(evidence, HookKind::BY_COST),
+        relay::detect(evidence, HookKind::BY_COST),
+        flip::detect(evidence, HookKind::BY_COST),
+        network::detect(evidence),
+        storage::detect(evidence),
+    ]);
+    let hooked = hooked
+        .into_iter()
+        .map(|one| Box::new(one) as Box<dyn Detector>);
+    let gpu_irq = Box::new(GpuIrqDetector::load(evidence));
+    hooked.chain([gpu_irq as Box<_>]).collect()
 }

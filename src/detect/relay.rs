@@ -1,15 +1,13 @@
 //! Relay detector: who is handed input or sound by those who have it from the device.
 
-use std::mem::MaybeUninit;
-
 use anyhow::{Context, Result, bail};
+use libbpf_rs::Link;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 
-use super::cost::{Cost, Meter};
+use super::cost::Meter;
 use super::evidence::Evidence;
-use super::hook::{Function, HookKind, Hooks, InUse};
-use super::{Detector, DetectorState};
-use crate::skel::detect_relay::DetectRelaySkelBuilder;
+use super::hook::{HookDetector, HookKind, Loaded, Site, storage};
+use crate::skel::detect_relay::{DetectRelaySkel, DetectRelaySkelBuilder};
 
 const UNIX_SEND: &str = "unix_stream_sendmsg";
 const UNIX_RECEIVE: &str = "unix_stream_recvmsg";
@@ -19,74 +17,41 @@ const PIPE_WRITE: &str = "anon_pipe_write";
 const PIPE_READ: &str = "anon_pipe_read";
 const UINPUT_WRITE: &str = "uinput_write";
 
-/// By which each kind of channel is known; the receiving function comes with it. Sound goes through
-/// eventfds at any time. The others carry input to a game, and are hooked while there is one: every
-/// shell and every build writes to pipes and sockets.
-const FUNCTIONS: [Function; 4] = [
-    Function {
-        name: UNIX_SEND,
+/// One for each kind of channel, with a map of its own. Sound goes through eventfds at any time. The
+/// others carry input to a game: every shell and every build writes to pipes and sockets.
+const SITES: [Site; 4] = [
+    Site {
+        names: &[EVENTFD_WRITE, EVENTFD_READ],
         module: None,
+        only_for_game: false,
     },
-    Function {
-        name: EVENTFD_WRITE,
+    Site {
+        names: &[UNIX_SEND, UNIX_RECEIVE],
         module: None,
+        only_for_game: true,
     },
-    Function {
-        name: PIPE_WRITE,
+    Site {
+        names: &[PIPE_WRITE, PIPE_READ],
         module: None,
+        only_for_game: true,
     },
-    Function {
-        name: UINPUT_WRITE,
+    Site {
+        names: &[UINPUT_WRITE],
         module: Some("uinput"),
+        only_for_game: true,
     },
 ];
 
-/// The attached detector. While it is there `uinput` cannot be removed.
-#[derive(Debug)]
-pub struct RelayDetector {
-    hooks: Hooks,
+/// Hooks each kind of channel in the first of these ways that works.
+#[must_use]
+pub fn detect(evidence: &Evidence, ways: &'static [HookKind]) -> HookDetector {
+    HookDetector::start("relay", SITES, ways, load, evidence)
 }
 
-impl RelayDetector {
-    /// Hooks what is there in the first of these ways that works.
-    #[must_use]
-    pub fn load(evidence: &Evidence, ways: &'static [HookKind]) -> Self {
-        let mut detector = Self {
-            hooks: Hooks::new(ways),
-        };
-        detector.hook_missing(evidence);
-        detector
-    }
-}
-
-impl Detector for RelayDetector {
-    fn name(&self) -> &'static str {
-        "relay"
-    }
-
-    fn cost(&self) -> Cost {
-        self.hooks.cost()
-    }
-
-    fn state(&self) -> DetectorState {
-        self.hooks.state(&["uinput"])
-    }
-
-    fn hook_missing(&mut self, evidence: &Evidence) {
-        let has_game = evidence.has_game();
-        let is_wanted = |function: &str| has_game || function == EVENTFD_WRITE;
-        self.hooks.keep(is_wanted);
-        let wanted = FUNCTIONS.into_iter().filter(|one| is_wanted(one.name));
-        self.hooks
-            .attach_missing(wanted, |function, how| attach(evidence, function, how));
-    }
-}
-
-/// Loads the object for one kind of channel, with a map of its own.
-fn attach(evidence: &Evidence, function: &str, how: HookKind) -> Result<InUse> {
-    let mut storage = MaybeUninit::uninit();
+fn load(evidence: &Evidence, site: &Site, how: HookKind) -> Result<Loaded> {
+    let function = site.name();
     let mut open = DetectRelaySkelBuilder::default()
-        .open(&mut storage)
+        .open(storage())
         .context("cannot open the relay detector")?;
     evidence.lend(open.open_object_mut())?;
     let p = &mut open.progs;
@@ -119,8 +84,15 @@ fn attach(evidence: &Evidence, function: &str, how: HookKind) -> Result<InUse> {
         _ => bail!("BUG: {function} is no channel"),
     }
     let skel = open.load().context("cannot load the relay detector")?;
+    Ok(Loaded {
+        meter: Meter::of(skel.object())?,
+        attach: Box::new(move || attach(&skel, function, how)),
+    })
+}
+
+fn attach(skel: &DetectRelaySkel<'_>, function: &str, how: HookKind) -> Result<Vec<Link>> {
     let p = &skel.progs;
-    let links = match function {
+    Ok(match function {
         UNIX_SEND => vec![
             how.attach(&p.unix_send_fentry, &p.unix_send_kprobe, UNIX_SEND)?,
             how.attach(&p.unix_recv_fentry, &p.unix_recv_kprobe, UNIX_RECEIVE)?,
@@ -134,9 +106,5 @@ fn attach(evidence: &Evidence, function: &str, how: HookKind) -> Result<InUse> {
             how.attach(&p.pipe_read_fentry, &p.pipe_read_kprobe, PIPE_READ)?,
         ],
         _ => vec![how.attach(&p.uinput_fentry, &p.uinput_kprobe, UINPUT_WRITE)?],
-    };
-    Ok(InUse {
-        meter: Meter::of(skel.object())?,
-        _links: links,
     })
 }

@@ -1,60 +1,40 @@
 //! Storage detector: which of the game's threads read block devices.
 
-use std::mem::MaybeUninit;
-
 use anyhow::{Context, Result};
+use libbpf_rs::Link;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 
-use super::cost::{Cost, Meter};
+use super::cost::Meter;
 use super::evidence::{Evidence, EvidenceKind};
-use super::hook::{GameHooks, InUse};
-use super::{Detector, DetectorState};
-use crate::skel::detect_storage::DetectStorageSkelBuilder;
+use super::hook::{HookDetector, HookKind, Loaded, Site, storage};
+use crate::skel::detect_storage::{DetectStorageSkel, DetectStorageSkelBuilder};
 
-/// The hook on requests to block devices.
-#[derive(Debug)]
-pub struct StorageDetector(GameHooks);
+const SITE: Site = Site {
+    names: &["block_bio_queue"],
+    module: None,
+    only_for_game: true,
+};
 
-impl StorageDetector {
-    /// Tries the hook out, and keeps it if there is a game.
-    #[must_use]
-    pub fn load(evidence: &Evidence) -> Self {
-        Self(GameHooks::try_out(
-            "tp_btf/block_bio_queue",
-            attach,
-            evidence,
-        ))
-    }
+/// Hooks requests to block devices.
+#[must_use]
+pub fn detect(evidence: &Evidence) -> HookDetector {
+    let name = EvidenceKind::Storage.detector_name();
+    HookDetector::start(name, [SITE], &[HookKind::Tracepoint], load, evidence)
 }
 
-impl Detector for StorageDetector {
-    fn hook_missing(&mut self, evidence: &Evidence) {
-        self.0.follow(evidence);
-    }
-
-    fn name(&self) -> &'static str {
-        EvidenceKind::Storage.detector_name()
-    }
-
-    fn cost(&self) -> Cost {
-        self.0.cost()
-    }
-
-    fn state(&self) -> DetectorState {
-        self.0.state()
-    }
-}
-
-fn attach(evidence: &Evidence) -> Result<InUse> {
-    let mut storage = MaybeUninit::uninit();
+fn load(evidence: &Evidence, _: &Site, _: HookKind) -> Result<Loaded> {
     let mut open = DetectStorageSkelBuilder::default()
-        .open(&mut storage)
+        .open(storage())
         .context("cannot open the storage detector")?;
     evidence.lend(open.open_object_mut())?;
     let skel = open.load().context("cannot load the storage detector")?;
-    let link = skel.progs.storage_request.attach();
-    Ok(InUse {
+    Ok(Loaded {
         meter: Meter::of(skel.object())?,
-        _links: vec![link.context("cannot attach the storage detector")?],
+        attach: Box::new(move || attach(&skel)),
     })
+}
+
+fn attach(skel: &DetectStorageSkel<'_>) -> Result<Vec<Link>> {
+    let link = skel.progs.storage_request.attach();
+    Ok(vec![link.context("cannot attach the storage detector")?])
 }

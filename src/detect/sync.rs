@@ -167,7 +167,7 @@ impl SyncHook {
     fn programs(&self, how: HookKind) -> [String; 2] {
         let endings = match how {
             HookKind::Fentry => ["fexit", "fentry"],
-            HookKind::Kprobe => ["kretprobe", "kprobe"],
+            HookKind::Kprobe | HookKind::Tracepoint => ["kretprobe", "kprobe"],
         };
         endings.map(|ending| format!("{}_{ending}", self.program))
     }

@@ -88,6 +88,10 @@ fn describe_thread(thread: &ThreadExplanation) -> String {
     };
     let name = printable(&thread.name, NAME_LENGTH_MAX);
     let mut text = format!("{:>9}  {name:<16}  {role}\n", thread.tid);
+    if thread.period_s > 0.0 {
+        let period = duration_us(thread.period_s * 1e6);
+        let _ = writeln!(text, "{:>11}wakes to a beat: every {period}", "");
+    }
     for evidence in &thread.evidence {
         text += &describe_evidence(evidence);
     }
@@ -184,7 +188,10 @@ mod tests {
                     real_time: true,
                     ..thread(12, "data-loop.0")
                 },
-                thread(13, "sleeper"),
+                ThreadExplanation {
+                    period_s: 0.0167,
+                    ..thread(13, "sleeper")
+                },
             ],
             left_out_cnt: 3,
         };
@@ -195,6 +202,7 @@ game? (pid 10): of the game's family, owns a display, hands input to the game
            storage: since 12s, 142 a second, last 2.0ms ago (hook xe_exec_ioctl); does not count for this process
        12  data-loop.0       RT, not ours
        13  sleeper           not met yet
+           wakes to a beat: every 17ms
 and 3 more threads
 ";
         assert_eq!(describe(&explanation), expected);

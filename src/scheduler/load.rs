@@ -20,13 +20,16 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.slice_ns = config.slice.get();
     rodata.slice_ns_min = config.slice_min.get();
     rodata.wait_bound_ns = config.wait_bound.get();
-    rodata.input_window_ns = config.input_window.get();
+    rodata.input_windows = config.input_windows.iter().any(|window| window.get() != 0);
     rodata.busy_enter_pct = config.busy_threshold.get();
     rodata.roles_of_boost = policy::roles_of_boost(&config.boost_of_role());
     rodata.dispatch_direct = config.dispatch_direct;
     rodata.kthreads_direct = config.kthreads_direct;
     rodata.arrivals_preempt = config.arrivals_preempt;
     rodata.recent_run_counts = config.recent_run_counts;
+    rodata.frame_clock_counts = config.frame_clock_counts;
+    rodata.rates_count = config.rates_count;
+    rodata.loans_count = config.loans_count;
     rodata.sleep_credit_ns = config.sleep_credit.get();
     skel.struct_ops.gamer_ops_mut().exit_dump_len = config.exit_dump_len;
     Ok(())

@@ -66,6 +66,7 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
         spin_unboosted: count(intf::STAT_SPIN_UNBOOSTED),
         window_hits: count(intf::STAT_WINDOW_HIT),
         regime_switches: count(intf::STAT_REGIME_SWITCH),
+        loans: count(intf::STAT_LOAN),
         missing_contexts: count(intf::STAT_NO_TASK_CTX),
         waits: delta
             .wait_hist

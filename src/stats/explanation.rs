@@ -49,8 +49,10 @@ pub struct ThreadExplanation {
     pub real_time: bool,
     /// The roles that the scheduler gave it when it last looked; none: it has not met it.
     pub roles: Vec<String>,
-    /// The boost of the highest of them.
+    /// The boost of the highest of them, or of its beat.
     pub boost: u8,
+    /// Seconds between its wake-ups, if they come to a beat; 0: they do not.
+    pub period_s: f64,
     /// What it was seen doing within the time that counts.
     pub evidence: Vec<EvidenceExplanation>,
 }

@@ -76,6 +76,9 @@ pub struct Metrics {
     /// `STAT_REGIME_SWITCH`
     #[stat(desc = "changes between the light and the busy regime")]
     pub regime_switches: u64,
+    /// `STAT_LOAN`
+    #[stat(desc = "wake-ups at which a boosted thread lent boost to the one it woke")]
+    pub loans: u64,
     /// `STAT_NO_TASK_CTX`
     #[stat(desc = "threads met without scheduler data; should stay 0")]
     pub missing_contexts: u64,

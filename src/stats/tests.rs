@@ -208,8 +208,9 @@ fn each_counter_lands_in_its_own_metric() {
         m.window_hits,
         m.regime_switches,
         m.missing_contexts,
+        m.loans,
     ];
-    assert_eq!(others, [7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    assert_eq!(others, [7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
 }
 
 #[test]

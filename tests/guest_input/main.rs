@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use libbpf_rs::{MapCore, MapFlags};
 use rig::{Rig, inject};
-use scx_gamer::detect::actor::ActorDetector;
+use scx_gamer::detect::actor;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
 use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::input::{InputDetector, InputOptions, RingLayout};
@@ -178,7 +178,7 @@ fn device_class_follows_what_the_device_can_report() {
 #[ignore = "runs inside the VM, as root"]
 fn reader_of_a_device_is_marked_and_no_one_else() {
     let evidence = Evidence::create().expect("the evidence maps are created");
-    let readers = ActorDetector::load(&evidence, EvidenceKind::Input);
+    let readers = actor::detect(&evidence, EvidenceKind::Input);
     println!("{}", readers.state());
     let mut device = rig::mouse(3);
     let node = rig::event_node(&mut device);
@@ -233,7 +233,7 @@ fn reader_hook_comes_and_goes_with_its_module() {
         rig::run("rmmod", &["evdev"]),
         "evdev is a module that nobody uses"
     );
-    let mut readers = ActorDetector::load(&evidence, EvidenceKind::Input);
+    let mut readers = actor::detect(&evidence, EvidenceKind::Input);
     let state = readers.state().to_string();
     println!("{state}");
     assert!(!state.contains("evdev_read"), "{state}");

@@ -1,10 +1,10 @@
-//! Deadline, boost and input window.
+//! Deadline and boost.
 
 use proptest::prelude::*;
 use scx_gamer::policy::{
-    BOOST_MAX, BOOST_URGENT, CREDIT_NS, DeadlineInput, LAG_NS_MAX, RECENT_RUN_NS_MAX, SPIN_NS,
-    boost_clamp, boost_earned, boost_of_roles, charge_ns, deadline_ns, delta_ns, in_window,
-    inv_weight, is_urgent, span_ns,
+    BOOST_MAX, CREDIT_NS, DeadlineInput, LAG_NS_MAX, LOAN_MAX, LOAN_NS, RECENT_RUN_NS_MAX, SPIN_NS,
+    boost_clamp, boost_earned, boost_loan, boost_of_roles, boost_with_loan, charge_ns, deadline_ns,
+    delta_ns, inv_weight, is_urgent, span_ns,
 };
 
 use crate::inputs;
@@ -19,6 +19,7 @@ fn reference_span_ns(input: &DeadlineInput) -> u64 {
     let recent = i128::from(input.recent_run_ns.min(RECENT_RUN_NS_MAX));
     let halvings = input.boost.min(BOOST_MAX) + u32::from(input.in_window);
     let span = (lag + i128::from(CREDIT_NS) + recent).max(0) / (1 << halvings);
+    let span = span - span * i128::from(input.near_flip_16ths.min(16)) / 16;
     u64::try_from(span.min(bound)).expect("a span is never negative")
 }
 
@@ -55,6 +56,13 @@ proptest! {
         let open = DeadlineInput { in_window: true, ..input };
         let shut = DeadlineInput { in_window: false, ..input };
         prop_assert!(span_ns(&open) <= span_ns(&shut));
+    }
+
+    #[test]
+    fn nearer_flip_never_a_later_deadline(input in inputs::deadline_input(), nearer in any::<u32>()) {
+        let near_flip_16ths = input.near_flip_16ths.saturating_add(nearer);
+        let near = DeadlineInput { near_flip_16ths, ..input };
+        prop_assert!(span_ns(&near) <= span_ns(&input));
     }
 
     #[test]
@@ -109,14 +117,14 @@ proptest! {
     }
 
     #[test]
-    fn window_open_only_near_its_event(
-        now_ns in inputs::time_ns(), distance_ns in -2_000_000..2_000_000_i64,
-        window_ns in 0..1_000_000_u64, boost in 0..=7_u32,
+    fn a_loan_is_less_than_what_the_lender_has_and_ends(
+        lender in inputs::boost(), earned in 0..=7_u32, awake_ns in inputs::span_ns(),
     ) {
-        let event_ns = now_ns.wrapping_add_signed(distance_ns);
-        prop_assume!(event_ns != 0);
-        let expected = (1..BOOST_URGENT).contains(&boost) && distance_ns.unsigned_abs() < window_ns;
-        prop_assert_eq!(in_window(now_ns, event_ns, window_ns, boost), expected);
+        let loan = boost_loan(lender);
+        prop_assert!(loan <= LOAN_MAX && loan < lender.max(1));
+        let boost = boost_with_loan(earned, loan, awake_ns);
+        prop_assert!(boost >= earned && boost <= earned.max(loan));
+        prop_assert!(awake_ns <= LOAN_NS || boost == earned);
     }
 }
 
@@ -139,8 +147,14 @@ fn urgent_from_five_up() {
 }
 
 #[test]
-fn no_window_before_the_first_event() {
-    assert!(!in_window(1_000, 0, u64::MAX, 3));
+fn a_chain_of_wake_ups_ends_without_a_loan() {
+    let chain: Vec<u32> = (0..4)
+        .scan(7, |boost, _| {
+            *boost = boost_loan(*boost);
+            Some(*boost)
+        })
+        .collect();
+    assert_eq!(chain, [2, 1, 0, 0]);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use clap::{Parser, ValueEnum};
 use scx_gamer::cli::Cli;
 use scx_gamer::config::{Config, Feature};
-use scx_gamer::intf::ROLE_GAME;
+use scx_gamer::intf::{DEVICE_MOUSE, ROLE_GAME};
 use scx_gamer::policy::{
-    DeadlineInput, boost_of_roles, in_window, slice_ns, span_ns, vruntime_clamp,
+    DeadlineInput, boost_of_roles, in_window, slice_ns, span_ns, vruntime_clamp, window_extend,
 };
 
 fn config(flags: &[&str]) -> Config {
@@ -25,13 +25,19 @@ fn span_of(recent_run_ns: u64, config: &Config) -> u64 {
 fn decision(feature: Feature, config: &Config) -> u64 {
     match feature {
         Feature::Boost => boost_of_roles(1 << ROLE_GAME, &config.boost_of_role()).into(),
-        Feature::InputWindow => in_window(2_000, 1_000, config.input_window.get(), 3).into(),
+        Feature::InputWindow => {
+            let window_ns = config.input_windows[DEVICE_MOUSE as usize].get();
+            in_window(2_000, window_extend(0, 1_000, window_ns), 3).into()
+        }
         Feature::RecentRun => span_of(10_000_000 * u64::from(config.recent_run_counts), config),
         Feature::SleepCredit => {
             vruntime_clamp(1 << 40, 1 << 41, config.sleep_credit.get(), 300_000_000)
         }
         Feature::BusySlices => slice_ns(config.slice.get(), config.slice_min.get(), 8, 2, true),
         // Decided where the kernel's answers are at hand: the guest tests count them.
+        Feature::FrameClock => config.frame_clock_counts.into(),
+        Feature::Rates => config.rates_count.into(),
+        Feature::Loans => config.loans_count.into(),
         Feature::Preempt => config.arrivals_preempt.into(),
         Feature::DirectDispatch => config.dispatch_direct.into(),
         Feature::KernelThreads => config.kthreads_direct.into(),

@@ -4,7 +4,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use scx_gamer::policy::{
-    FRAME_NS_MAX, FRAME_NS_MIN, FRAME_PAUSE_NS, FRAME_RUN, FrameClock, frame_flip, frame_next_ns,
+    FRAME_NS_MAX, FRAME_NS_MIN, FRAME_PAUSE_NS, FRAME_RUN, FrameClock, frame_flip,
+    frame_near_16ths, frame_next_ns,
 };
 
 const MS: u64 = 1_000_000;
@@ -129,6 +130,23 @@ proptest! {
             prop_assert_eq!(display.flip_after(gap), 0);
             prop_assert_eq!(display.clock.interval_ns, 0);
         }
+    }
+
+    #[test]
+    fn the_nearer_the_flip_the_more_a_span_shrinks(
+        start in start(), hz in 30..=500_u64, parts in vec(0..=1000_u64, 2), max in 0..=4_u32,
+    ) {
+        let mut display = Display::start(start);
+        display.flip_at(hz, 30);
+        let near = |permille: u64| {
+            let now_ns = display.now_ns.wrapping_add(period(hz) * permille / 1000);
+            frame_near_16ths(&display.clock, now_ns, 4 * max)
+        };
+        let (early, late) = (parts[0].min(parts[1]), parts[0].max(parts[1]));
+        prop_assert!(near(early) <= near(late) && near(late) <= 4 * max);
+        prop_assert_eq!((near(0), near(1100)), (0, 4 * max));
+        let long_ago = display.now_ns.wrapping_add(FRAME_PAUSE_NS + MS);
+        prop_assert_eq!(frame_near_16ths(&display.clock, long_ago, 4 * max), 0);
     }
 
     #[test]

@@ -47,9 +47,12 @@ prop_compose! {
         recent_run_ns in span_ns(),
         wait_bound_ns in prop_oneof![Just(WAIT_BOUND_NS), span_ns()],
         boost in boost(),
+        near_flip_16ths in prop_oneof![4 => 0..=16_u32, 1 => any::<u32>()],
         in_window: bool,
     ) -> DeadlineInput {
-        DeadlineInput { now_ns, lag_ns, recent_run_ns, wait_bound_ns, boost, in_window }
+        DeadlineInput {
+            now_ns, lag_ns, recent_run_ns, wait_bound_ns, boost, near_flip_16ths, in_window,
+        }
     }
 }
 

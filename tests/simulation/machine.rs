@@ -187,6 +187,7 @@ impl Machine {
             },
             wait_bound_ns: WAIT_BOUND_NS,
             boost: self.boost(task),
+            near_flip_16ths: 0,
             in_window: false,
         };
         self.tasks[task].deadline_ns = deadline_ns(&input);

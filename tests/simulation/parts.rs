@@ -34,7 +34,12 @@ impl Parts {
                 Feature::Preempt => parts.preempts = false,
                 Feature::SleepCredit => parts.credit_ns = 0,
                 Feature::BusySlices => parts.slice_ns_min = SLICE_NS,
-                Feature::InputWindow | Feature::DirectDispatch | Feature::KernelThreads => {}
+                Feature::InputWindow
+                | Feature::FrameClock
+                | Feature::Rates
+                | Feature::Loans
+                | Feature::DirectDispatch
+                | Feature::KernelThreads => {}
             }
         }
         parts

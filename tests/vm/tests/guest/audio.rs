@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use scx_gamer::detect::audio::AudioDetector;
+use scx_gamer::detect::audio;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
 use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::{Detector, DetectorState};
@@ -22,7 +22,7 @@ const PERIOD_NS: u64 = 10_000_000;
 
 fn player_is_known(ways: &'static [HookKind], card: &str) {
     let evidence = Evidence::create().unwrap();
-    let detector = AudioDetector::load(&evidence, ways);
+    let detector = audio::detect(&evidence, ways);
     let state = detector.state();
     println!("{state}");
     assert!(matches!(state, DetectorState::Active { .. }));

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use libbpf_rs::query::ProgInfoIter;
 use scx_gamer::detect::evidence::Evidence;
-use scx_gamer::detect::network::NetworkDetector;
-use scx_gamer::detect::storage::StorageDetector;
+use scx_gamer::detect::network;
+use scx_gamer::detect::storage;
 use scx_gamer::scheduler::enable_run_time_stats;
 
 use super::network::loopback_up;
@@ -49,8 +49,8 @@ fn outsiders_cost_next_to_nothing() {
     let evidence = Evidence::create().unwrap();
     // Nobody that does anything here.
     evidence.set_game(u32::MAX, []).unwrap();
-    let _network = NetworkDetector::load(&evidence);
-    let _storage = StorageDetector::load(&evidence);
+    let _network = network::detect(&evidence);
+    let _storage = storage::detect(&evidence);
     let _device = Device::make();
     let (udp, tcp) = (udp_echo("127.0.0.1:0"), tcp_echo("127.0.0.1:0"));
     let messages = ["network_send", "network_receive"].as_slice();

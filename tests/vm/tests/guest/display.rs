@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use gamesim::display::Display;
 use gamesim::gpu::Gpu;
 use nix::unistd::gettid;
-use scx_gamer::detect::actor::ActorDetector;
+use scx_gamer::detect::actor;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
-use scx_gamer::detect::flip::{self, FlipDetector};
+use scx_gamer::detect::flip;
 use scx_gamer::detect::gpu_irq::GpuIrqDetector;
+use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::{Detector, DetectorState};
 
 use super::require_vm;
@@ -87,8 +88,8 @@ fn the_display(evidence: &Evidence) -> flip::Display {
 
 fn assert_flips_are_known(atomic: bool) {
     let evidence = Evidence::create().unwrap();
-    let actor = ActorDetector::load(&evidence, EvidenceKind::Display);
-    let flips = FlipDetector::load(&evidence);
+    let actor = actor::detect(&evidence, EvidenceKind::Display);
+    let flips = flip::detect(&evidence, HookKind::BY_COST);
     assert_active(&actor);
     assert_active(&flips);
     let mut flipper = Flipper::start(atomic);

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
-use scx_gamer::detect::network::NetworkDetector;
+use scx_gamer::detect::network;
 use scx_gamer::detect::{Detector, DetectorState};
 
 use super::peer::{Peer, tcp_echo, udp_echo};
@@ -35,7 +35,7 @@ fn only_the_games_small_regular_traffic_is_known() {
     require_vm();
     loopback_up();
     let evidence = Evidence::create().unwrap();
-    let mut detector = NetworkDetector::load(&evidence);
+    let mut detector = network::detect(&evidence);
     println!("{}: {}", detector.name(), detector.state());
     assert!(matches!(detector.state(), DetectorState::Active { .. }));
     let (udp, tcp) = (udp_echo("127.0.0.1:0"), tcp_echo("[::1]:0"));

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use scx_gamer::detect::audio::AudioDetector;
+use scx_gamer::detect::audio;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
 use scx_gamer::detect::hook::HookKind;
-use scx_gamer::detect::relay::RelayDetector;
+use scx_gamer::detect::relay;
 use scx_gamer::intf;
 
 use super::require_vm;
@@ -134,8 +134,8 @@ fn sources(evidence: &Evidence, process: &Running) -> (Option<u32>, Vec<u32>) {
 fn server_and_client_of_pipewire_are_known_by_the_chain_of_wakes() {
     require_vm();
     let evidence = Evidence::create().unwrap();
-    let _audio = AudioDetector::load(&evidence, HookKind::BY_COST);
-    let _relay = RelayDetector::load(&evidence, HookKind::BY_COST);
+    let _audio = audio::detect(&evidence, HookKind::BY_COST);
+    let _relay = relay::detect(&evidence, HookKind::BY_COST);
     let (server, client) = play();
     let by_device = (None, vec![intf::SOURCE_SOUND]);
     let by_server = (None, vec![intf::SOURCE_RELAY]);

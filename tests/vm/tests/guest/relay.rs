@@ -15,10 +15,10 @@ use evdev::uinput::VirtualDevice;
 use nix::sys::eventfd::EventFd;
 use nix::sys::signal::Signal;
 use nix::unistd::gettid;
-use scx_gamer::detect::actor::{ActorDetector, HOOKS};
+use scx_gamer::detect::actor::{self, HOOKS};
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
 use scx_gamer::detect::hook::HookKind;
-use scx_gamer::detect::relay::RelayDetector;
+use scx_gamer::detect::relay;
 use scx_gamer::detect::{Detector, DetectorState};
 use scx_gamer::intf;
 use scx_gamer::policy::relay_hands;
@@ -48,9 +48,9 @@ impl Rig {
         // Input is followed while there is a game.
         evidence.set_game(u32::MAX, []).unwrap();
         let detectors: [Box<dyn Detector>; 3] = [
-            Box::new(ActorDetector::load(&evidence, EvidenceKind::Input)),
-            Box::new(ActorDetector::load(&evidence, EvidenceKind::Display)),
-            Box::new(RelayDetector::load(&evidence, ways)),
+            Box::new(actor::detect(&evidence, EvidenceKind::Input)),
+            Box::new(actor::detect(&evidence, EvidenceKind::Display)),
+            Box::new(relay::detect(&evidence, ways)),
         ];
         for detector in &detectors {
             let state = detector.state();

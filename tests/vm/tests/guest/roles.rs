@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
-use scx_gamer::detect::actor::ActorDetector;
-use scx_gamer::detect::audio::AudioDetector;
+use scx_gamer::detect::actor;
+use scx_gamer::detect::audio;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind, HOLD_NS, Seen};
 use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::{Detector, DetectorState};
@@ -84,8 +84,8 @@ pub(super) fn since(evidence: &Evidence, name: &str, kind: EvidenceKind) -> Opti
 fn threads_are_known_by_what_they_do() {
     require_vm();
     let evidence = Evidence::create().unwrap();
-    let actors = EvidenceKind::OF_ACTORS.map(|kind| ActorDetector::load(&evidence, kind));
-    let audio = AudioDetector::load(&evidence, HookKind::BY_COST);
+    let actors = EvidenceKind::OF_ACTORS.map(|kind| actor::detect(&evidence, kind));
+    let audio = audio::detect(&evidence, HookKind::BY_COST);
     let actors = actors.iter().map(|detector| detector as &dyn Detector);
     for detector in actors.chain([&audio as &dyn Detector]) {
         println!("{}: {}", detector.name(), detector.state());

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
-use scx_gamer::detect::storage::StorageDetector;
+use scx_gamer::detect::storage;
 use scx_gamer::detect::{Detector, DetectorState};
 
 use super::peer::Peer;
@@ -68,7 +68,7 @@ fn only_the_games_threads_that_read_devices_are_known() {
     require_vm();
     let (_device, _disk) = (Device::make(), Disk::make());
     let evidence = Evidence::create().unwrap();
-    let mut detector = StorageDetector::load(&evidence);
+    let mut detector = storage::detect(&evidence);
     println!("{}: {}", detector.name(), detector.state());
     assert!(matches!(detector.state(), DetectorState::Active { .. }));
     let file = |name| format!("{}/{name}", Disk::PATH);

@@ -8,17 +8,17 @@ use libbpf_rs::query::ProgInfoIter;
 use scx_gamer::cli::Cli;
 use scx_gamer::config::Config;
 use scx_gamer::daemon;
-use scx_gamer::detect::actor::ActorDetector;
-use scx_gamer::detect::audio::AudioDetector;
+use scx_gamer::detect::actor;
+use scx_gamer::detect::audio;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind};
-use scx_gamer::detect::flip::FlipDetector;
+use scx_gamer::detect::flip;
 use scx_gamer::detect::gpu_irq::GpuIrqDetector;
 use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::input::{InputDetector, InputOptions, RingLayout};
-use scx_gamer::detect::network::NetworkDetector;
+use scx_gamer::detect::network;
 use scx_gamer::detect::process::ProcessEvents;
-use scx_gamer::detect::relay::RelayDetector;
-use scx_gamer::detect::storage::StorageDetector;
+use scx_gamer::detect::relay;
+use scx_gamer::detect::storage;
 use scx_gamer::detect::sync::SyncDetector;
 use scx_gamer::events::CpuNode;
 use scx_gamer::topology::Layout;
@@ -66,26 +66,17 @@ fn every_program_passes_the_verifier() {
     }
     report_new("process", || ProcessEvents::load(&evidence).unwrap());
     for &hook in HookKind::BY_COST {
-        let load = || FlipDetector::load_by(&evidence, hook).unwrap();
-        report_new(&format!("flip_{hook}"), load);
         let load = || GpuIrqDetector::load_by(&evidence, hook).unwrap();
         report_new(&format!("gpu_irq_{hook}"), load);
     }
-    report_new("actor", || {
-        ActorDetector::load(&evidence, EvidenceKind::Input)
-    });
-    // These stay only while there is a game.
-    evidence.set_game(u32::MAX, []).unwrap();
+    report_new("actor", || actor::detect(&evidence, EvidenceKind::Input));
     for (ways, way) in [FENTRY, KPROBE].into_iter().zip(["fentry", "kprobe"]) {
-        report_new(&format!("audio_{way}"), || {
-            AudioDetector::load(&evidence, ways)
-        });
-        report_new(&format!("relay_{way}"), || {
-            RelayDetector::load(&evidence, ways)
-        });
+        report_new(&format!("flip_{way}"), || flip::detect(&evidence, ways));
+        report_new(&format!("audio_{way}"), || audio::detect(&evidence, ways));
+        report_new(&format!("relay_{way}"), || relay::detect(&evidence, ways));
     }
-    report_new("network", || NetworkDetector::load(&evidence));
-    report_new("storage", || StorageDetector::load(&evidence));
+    report_new("network", || network::detect(&evidence));
+    report_new("storage", || storage::detect(&evidence));
     report_new("sync", || SyncDetector::load(&evidence));
 }
 

@@ -19,9 +19,10 @@ use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 use nix::sys::signal::Signal;
 use nix::unistd::gettid;
 use procfs::process::Process;
-use scx_gamer::detect::actor::ActorDetector;
+use scx_gamer::detect::actor;
 use scx_gamer::detect::evidence::{Evidence, EvidenceKind, pidfd_of_thread};
-use scx_gamer::detect::flip::FlipDetector;
+use scx_gamer::detect::flip;
+use scx_gamer::detect::hook::HookKind;
 use scx_gamer::intf;
 
 use super::require_vm;
@@ -60,9 +61,9 @@ fn deeds(evidence: &Evidence, process: &Running) -> Vec<EvidenceKind> {
 fn weston_is_the_compositor_and_software_rendering_is_no_gpu() {
     require_vm();
     let evidence = Evidence::create().unwrap();
-    let _display = ActorDetector::load(&evidence, EvidenceKind::Display);
-    let _gpu = ActorDetector::load(&evidence, EvidenceKind::Gpu);
-    let _flips = FlipDetector::load(&evidence);
+    let _display = actor::detect(&evidence, EvidenceKind::Display);
+    let _gpu = actor::detect(&evidence, EvidenceKind::Gpu);
+    let _flips = flip::detect(&evidence, HookKind::BY_COST);
     let mut dir = std::fs::DirBuilder::new();
     dir.mode(0o700).recursive(true).create(RUNTIME_DIR).unwrap();
     let _ = std::fs::remove_file(LOG);
