@@ -92,9 +92,9 @@ static __always_inline u64 task_span_ns(struct task_struct *p, const struct task
 	    .lag_ns = policy_delta_ns(tctx->vruntime_ns, vtime.now_ns),
 	    .recent_run_ns = tctx->recent_run_ns,
 	    .wait_bound_ns = wait_bound_ns,
-	    .boost = forget_ways(boost),
-	    .near_flip_16ths = forget_ways(frames ? flip_nears_16ths(p->tgid, tctx->role) : 0),
-	    .in_window = forget_ways(in_window),
+	    .boost = boost,
+	    .near_flip_16ths = frames ? flip_nears_16ths(p->tgid, tctx->role) : 0,
+	    .in_window = in_window,
 	};
 
 	return policy_span_ns(&in);

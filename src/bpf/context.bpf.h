@@ -18,19 +18,6 @@ struct {
 	u64 now_ns;
 } CACHE_ALIGNED vtime;
 
-/* Always 0, which the verifier does not know. */
-u64 unknown_zero;
-
-/*
- * The same value, of which the verifier knows nothing any more: it follows what comes after once,
- * instead of once for each way that led here. (Tried: without it in task_span_ns() enqueue takes
- * 106,000 verified instructions, and the load of the scheduler 3.6 s of counted time.)
- */
-static __always_inline u64 forget_ways(u64 value)
-{
-	return value + *(volatile u64 *)&unknown_zero;
-}
-
 static __always_inline struct task_ctx *get_task_ctx(struct task_struct *p)
 {
 	return bpf_task_storage_get(&task_ctxs, p, NULL, 0);

@@ -143,8 +143,8 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 {
 	u64 now_ns = scx_bpf_now();
 	bool unmovable = is_unmovable(p, enq_flags);
-	bool fixed = forget_ways(tctx->pinned || unmovable);
-	s32 home_cpu = forget_ways(home_cpu_of(p, unmovable));
+	bool fixed = tctx->pinned || unmovable;
+	s32 home_cpu = home_cpu_of(p, unmovable);
 	u32 llc = get_llc(home_cpu);
 	u32 queue_idx = fixed ? QUEUE_OF_CPU(home_cpu) : QUEUE_OF_LLC(llc);
 	struct arrival who = {.now_ns = now_ns};

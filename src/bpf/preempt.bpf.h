@@ -44,8 +44,12 @@ static __always_inline u64 victim_span_ns(const struct arrival *who, s32 cpu)
 	return policy_preempt(&in) == POLICY_PREEMPT_YES ? in.running_span_ns + 1 : 0;
 }
 
-static __always_inline s32 find_victim(struct task_struct *p, const struct arrival *who,
-				       s32 home_cpu)
+/*
+ * The CPU whose task @who puts off; below 0: none. A function of its own, so that it is verified once
+ * and not for each way through enqueue.
+ */
+__noinline s32 find_victim(struct task_struct *p __arg_trusted,
+			   const struct arrival *who __arg_nonnull, s32 home_cpu)
 {
 	u32 llc = get_llc(home_cpu) & (MAX_LLCS - 1);
 	u64 best_ns = victim_span_ns(who, home_cpu);

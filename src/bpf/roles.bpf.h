@@ -77,16 +77,13 @@ static __always_inline u32 leading_role(u32 roles)
 	return ROLE_NORMAL;
 }
 
-static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx *tctx, u64 now_ns)
+/* A function of its own, so that it is verified once and not for each way through enqueue. */
+__noinline int derive_roles(struct task_struct *p __arg_trusted,
+			    struct task_ctx *tctx __arg_nonnull)
 {
-	u32 now = (u32)(now_ns >> 20);
 	struct policy_roles_in in = {};
 	struct game_evidence *game;
 	u32 roles, boost;
-
-	if (tctx->roles && now - tctx->roles_checked < ROLES_REFRESH)
-		return;
-	tctx->roles_checked = now;
 
 	game = get_game();
 	if (game) {
@@ -103,11 +100,21 @@ static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx
 
 	tctx->roles = roles;
 	tctx->role = leading_role(*(volatile u16 *)&tctx->roles);
-	boost = forget_ways(
-	    policy_boost_of_roles(*(volatile u16 *)&tctx->roles, roles_of_boost));
+	boost = policy_boost_of_roles(*(volatile u16 *)&tctx->roles, roles_of_boost);
 	if (rates_count && !is_background(p))
 		boost = policy_max(boost, policy_rate_boost(&tctx->rate));
-	tctx->boost = forget_ways(boost);
+	tctx->boost = boost;
+	return 0;
+}
+
+static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx *tctx, u64 now_ns)
+{
+	u32 now = (u32)(now_ns >> 20);
+
+	if (tctx->roles && now - tctx->roles_checked < ROLES_REFRESH)
+		return;
+	tctx->roles_checked = now;
+	derive_roles(p, tctx);
 }
 
 /* The boost that the task has earned at this moment. */
@@ -115,7 +122,7 @@ static __always_inline u32 earned_boost(const struct task_ctx *tctx)
 {
 	u32 earned = policy_boost_earned(tctx->boost, tctx->awake_run_ns);
 
-	return forget_ways(policy_boost_with_loan(earned, tctx->loan, tctx->awake_run_ns));
+	return policy_boost_with_loan(earned, tctx->loan, tctx->awake_run_ns);
 }
 
 #endif
