@@ -46,27 +46,37 @@ static __always_inline u64 deadline_if_requeued(struct task_struct *prev, s32 cp
 }
 
 /*
- * Takes from another LLC's queue: with @home only what goes before its queues, otherwise anything,
- * from the same node first.
+ * Takes from another LLC's queue what goes before those at home. One queue is looked at in each dispatch,
+ * in turn, so that the cost does not grow with the number of LLCs.
  */
-static __always_inline bool steal(u32 llc, u64 now_ns, const struct policy_pick_in *home)
+static __always_inline bool steal_overdue(s32 cpu, u32 llc, u64 now_ns,
+					  const struct policy_pick_in *home)
+{
+	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
+	u32 step = cctx->foreign_step + 1 < llc_cnt ? cctx->foreign_step + 1 : 1;
+	u32 other = llc + step >= llc_cnt ? llc + step - llc_cnt : llc + step;
+
+	cctx->foreign_step = step;
+	return policy_steal_first(home, now_ns, get_queue(QUEUE_OF_LLC(other))->deadline_ns) &&
+	       take_from(QUEUE_OF_LLC(other), STAT_DISPATCH_STEAL);
+}
+
+/* Takes anything from another LLC's queue, from the same node first. */
+static __always_inline bool steal(u32 llc)
 {
 	u32 pass, step;
 
-	bpf_for (pass, 0, home ? 1 : 2) {
+	if (!may_wait_outside_llc(llc))
+		return false;
+	bpf_for (pass, 0, 2) {
 		bpf_for (step, 1, llc_cnt) {
 			u32 other = llc + step >= llc_cnt ? llc + step - llc_cnt : llc + step;
 			bool near = node_of_llc[other & (MAX_LLCS - 1)] ==
 				    node_of_llc[llc & (MAX_LLCS - 1)];
 
-			if (home) {
-				if (!policy_steal_first(home, now_ns,
-							get_queue(other)->deadline_ns))
-					continue;
-			} else if (near != (pass == 0)) {
-				continue;
-			}
-			if (take_from(QUEUE_OF_LLC(other), STAT_DISPATCH_STEAL))
+			if (near == (pass == 0) && may_wait_in_llc(other) &&
+			    is_waiting_in_llc(other) &&
+			    take_from(QUEUE_OF_LLC(other), STAT_DISPATCH_STEAL))
 				return true;
 		}
 	}
@@ -86,7 +96,7 @@ static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
 	};
 	bool taken = false;
 
-	if (llc_cnt > 1 && steal(llc, now_ns, &in))
+	if (llc_cnt > 1 && steal_overdue(cpu, llc, now_ns, &in))
 		return;
 	if (in.prev_runnable && (in.own_waiting || in.llc_waiting))
 		in.prev_deadline_ns = deadline_if_requeued(prev, cpu, now_ns);
@@ -111,23 +121,16 @@ static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
 	if (in.prev_runnable)
 		keep_running(prev, cpu);
 	else if (llc_cnt > 1)
-		steal(llc, now_ns, NULL);
+		steal(llc);
 }
 
 /* Whether dispatch, asked now by an idle CPU, would have a queue to look at. */
 static __always_inline bool may_find_work(s32 cpu)
 {
-	u32 llc;
+	u32 llc = get_llc(cpu);
 
-	if (is_waiting(QUEUE_OF_CPU(cpu)) || is_waiting(QUEUE_OF_LLC(get_llc(cpu))))
-		return true;
-	if (llc_cnt == 1)
-		return false;
-	bpf_for (llc, 0, llc_cnt) {
-		if (is_waiting(QUEUE_OF_LLC(llc)))
-			return true;
-	}
-	return false;
+	return is_waiting(QUEUE_OF_CPU(cpu)) || is_waiting(QUEUE_OF_LLC(llc)) ||
+	       (llc_cnt > 1 && may_wait_outside_llc(llc));
 }
 
 /*

@@ -276,6 +276,7 @@ struct cpu_ctx {
 	u64 ran_ns; /* sum of all run time on this CPU */
 	u32 boost;  /* of the running task */
 	u32 pid;    /* of the running task */
+	u32 foreign_step; /* how far from its own LLC in number the one is that it looked at last */
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct cpu_ctx, 64);
 

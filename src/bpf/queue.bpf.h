@@ -18,6 +18,43 @@
 
 #include "context.bpf.h"
 
+/*
+ * The LLCs in whose queues somebody may wait, a bit each; kept where there are several. A bit is set
+ * after its queue has counted a task. Who finds none counted clears it, and then looks again: of a
+ * task that joins meanwhile either the one or the other is noticed.
+ */
+struct {
+	u64 words[MAX_LLCS / 64];
+} CACHE_ALIGNED waiting_llcs;
+
+static __always_inline u64 *word_of_llc(u32 llc)
+{
+	return &waiting_llcs.words[llc / 64 & (MAX_LLCS / 64 - 1)];
+}
+
+static __always_inline bool may_wait_in_llc(u32 llc)
+{
+	return *(volatile u64 *)word_of_llc(llc) & 1ULL << llc % 64;
+}
+
+static __always_inline void set_waiting_llc(u32 llc)
+{
+	/* Test before set: every CPU reads this line. */
+	if (!may_wait_in_llc(llc))
+		__sync_fetch_and_or(word_of_llc(llc), 1ULL << llc % 64);
+}
+
+static __always_inline bool may_wait_outside_llc(u32 llc)
+{
+	for (u32 first = 0; first < MAX_LLCS && first < llc_cnt; first += 64) {
+		u64 own = llc / 64 == first / 64 ? 1ULL << llc % 64 : 0;
+
+		if (*(volatile u64 *)word_of_llc(first) & ~own)
+			return true;
+	}
+	return false;
+}
+
 static __always_inline void join_queue(struct task_ctx *tctx, u32 idx, u64 deadline_ns)
 {
 	struct queue_ctx *q = get_queue(idx);
@@ -27,6 +64,8 @@ static __always_inline void join_queue(struct task_ctx *tctx, u32 idx, u64 deadl
 	tctx->deadline_ns = deadline_ns;
 	if (!waiting_cnt || policy_delta_ns(deadline_ns, q->deadline_ns) < 0)
 		q->deadline_ns = deadline_ns;
+	if (llc_cnt > 1 && idx < MAX_LLCS)
+		set_waiting_llc(idx);
 }
 
 static __always_inline void leave_queue(struct task_ctx *tctx)
@@ -53,6 +92,20 @@ static __always_inline void leave_queue_as_head(struct task_ctx *tctx)
 static __always_inline bool is_waiting(u32 idx)
 {
 	return *(volatile u32 *)&get_queue(idx)->waiting_cnt > 0;
+}
+
+/* Whether somebody waits in the queue of an LLC whose bit was set; clears the bit if not. */
+static __always_inline bool is_waiting_in_llc(u32 llc)
+{
+	if (is_waiting(QUEUE_OF_LLC(llc)))
+		return true;
+	/* Its result makes it a full barrier. */
+	if (__sync_fetch_and_and(word_of_llc(llc), ~(1ULL << llc % 64)) &&
+	    is_waiting(QUEUE_OF_LLC(llc))) {
+		set_waiting_llc(llc);
+		return true;
+	}
+	return false;
 }
 
 #endif

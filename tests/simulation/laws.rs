@@ -44,9 +44,14 @@ fn assert_waits_are_bounded(machine: &Machine, seed: u64) {
     }
 }
 
-/// Any mix of up to 200 tasks on up to 16 CPUs.
+/// Any mix of up to 200 tasks.
 fn random_specs(rng: &mut Rng, cpu_cnt: usize) -> Vec<Spec> {
     let task_cnt = rng.range(1, 201);
+    mixed_specs(rng, cpu_cnt, task_cnt)
+}
+
+/// Any mix of so many tasks.
+fn mixed_specs(rng: &mut Rng, cpu_cnt: usize, task_cnt: u64) -> Vec<Spec> {
     let spec = |_| {
         let pattern = match rng.range(0, 4) {
             0 => Pattern::Hog,
@@ -88,6 +93,36 @@ fn any_mix_waits_within_its_bound_and_no_cpu_idles_beside_work() {
             .fold(longest_ns, u64::max);
     }
     println!("longest wait: {} ms", longest_ns / MS);
+}
+
+/// Eight CPUs to an LLC, four tasks to a CPU. What deciding takes is counted in queues and CPUs looked at.
+#[test]
+fn large_machines_keep_the_bounds_and_their_size_does_not_make_decisions_dearer() {
+    const LLC_CPUS: usize = 8;
+    for cpu_cnt in [8, 16, 64, 128, 256] {
+        let llc_cnt = cpu_cnt / LLC_CPUS;
+        for seed in SEEDS {
+            let specs = mixed_specs(&mut Rng(seed), cpu_cnt, 4 * cpu_cnt as u64);
+            let machine = Machine::new(cpu_cnt, seed, &specs)
+                .with_llcs_of(LLC_CPUS)
+                .run(SEC);
+            assert_waits_are_bounded(&machine, seed);
+            let effort = &machine.effort;
+            let queues = effort.foreign_queue_cnt as f64 / effort.dispatch_cnt as f64;
+            let victims = effort.victim_cnt as f64 / effort.arrival_cnt as f64;
+            println!(
+                "{cpu_cnt} CPUs, seed {seed}: {} dispatches, {queues:.2} foreign queues for each, \
+                 {} stolen; {victims:.2} CPUs for each arrival that found none idle",
+                effort.dispatch_cnt, machine.steal_cnt
+            );
+            assert!(queues <= 2.0, "seed {seed}");
+            assert!(victims <= LLC_CPUS as f64, "seed {seed}");
+            assert!(
+                llc_cnt == 1 || machine.steal_cnt > 0,
+                "seed {seed}: nothing was stolen"
+            );
+        }
+    }
 }
 
 /// What is switched off to see what it buys must not be what keeps the promise.

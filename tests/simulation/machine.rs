@@ -1,15 +1,16 @@
-//! A machine of N CPUs that share one cache, on a virtual clock: a discrete-event simulation
+//! A machine of N CPUs in one or more LLCs, on a virtual clock: a discrete-event simulation
 //! which asks the policy core the same questions, at the same moments, as the BPF scheduler.
 //!
-//! Left out on purpose: the cost of switches and kicks, several LLCs, the light regime, windows.
+//! Left out on purpose: the cost of switches and kicks, NUMA nodes, the light regime, windows.
 //! The scheduler clock and the virtual time begin one second before their wrap.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::ops::Range;
 
 use scx_gamer::policy::{
     DeadlineInput, Pick, PickInput, Preempt, PreemptInput, boost_earned, charge_ns, deadline_ns,
-    delta_ns, pick, preempt, slice_ns, span_ns, vruntime_clamp, vtime_advance,
+    delta_ns, pick, preempt, slice_ns, span_ns, steal_first, vruntime_clamp, vtime_advance,
 };
 
 use crate::parts::Parts;
@@ -23,6 +24,8 @@ const TICK_NS: u64 = 4 * MS;
 /// The longest unbroken turn beside others that wait.
 pub(crate) const TURN_NS_MAX: u64 = SLICE_NS + TICK_NS;
 const CLOCK_START_NS: u64 = u64::MAX - SEC;
+/// CPUs looked at for one arrival, at most.
+const PREEMPT_SCAN_MAX: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -31,13 +34,53 @@ enum Event {
     RunEnd(usize, u64),
 }
 
+/// Tasks by deadline; those of the same one in the order in which they came.
+#[derive(Debug, Default)]
+struct Queue(BTreeMap<(u64, u64), usize>);
+
+impl Queue {
+    fn insert(&mut self, deadline_ns: u64, arrival: u64, task: usize) {
+        // From the start of the clock on, which wraps, deadlines only grow.
+        let key = (deadline_ns.wrapping_sub(CLOCK_START_NS), arrival);
+        self.0.insert(key, task);
+    }
+
+    fn head(&self) -> Option<usize> {
+        self.0.first_key_value().map(|(_, &task)| task)
+    }
+
+    fn take_head(&mut self) -> Option<usize> {
+        self.0.pop_first().map(|(_, task)| task)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Cpu {
+    llc: usize,
     running: Option<usize>,
     run_start_ns: u64,
     /// Tells a `RunEnd` that is out of date: its run was cut short.
     run_idx: u64,
-    own_queue: Vec<usize>,
+    own_queue: Queue,
+    /// How far from its own LLC the one is that it looked at last.
+    foreign_step: usize,
+}
+
+/// What deciding took.
+#[derive(Debug, Default)]
+pub(crate) struct Effort {
+    /// How often a CPU chose what to run.
+    pub(crate) dispatch_cnt: u64,
+    /// Queues of other LLCs looked at for that.
+    pub(crate) foreign_queue_cnt: u64,
+    /// How often an arrival looked for a task to put off.
+    pub(crate) arrival_cnt: u64,
+    /// CPUs looked at for that.
+    pub(crate) victim_cnt: u64,
 }
 
 pub(crate) struct Machine {
@@ -45,16 +88,20 @@ pub(crate) struct Machine {
     vtime_ns: u64,
     cpus: Vec<Cpu>,
     pub(crate) tasks: Vec<Task>,
-    llc_queue: Vec<usize>,
+    llc_queues: Vec<Queue>,
+    idle_cpus: BTreeSet<usize>,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     event_cnt: u64,
+    seed: u64,
     rng: Rng,
     parts: Parts,
     pub(crate) preempt_cnt: u64,
+    pub(crate) steal_cnt: u64,
+    pub(crate) effort: Effort,
 }
 
 impl Machine {
-    /// All tasks wake for the first time within the first 20 ms.
+    /// All CPUs share one cache; all tasks wake for the first time within the first 20 ms.
     pub(crate) fn new(cpu_cnt: usize, seed: u64, specs: &[Spec]) -> Self {
         let mut machine = Self {
             now_ns: 0,
@@ -62,14 +109,19 @@ impl Machine {
             cpus: (0..cpu_cnt).map(|_| Cpu::default()).collect(),
             tasks: specs
                 .iter()
-                .map(|&spec| Task::new(spec, CLOCK_START_NS))
+                .enumerate()
+                .map(|(idx, &spec)| Task::new(spec, idx % cpu_cnt, CLOCK_START_NS))
                 .collect(),
-            llc_queue: Vec::new(),
+            llc_queues: vec![Queue::default()],
+            idle_cpus: (0..cpu_cnt).collect(),
             events: BinaryHeap::new(),
             event_cnt: 0,
+            seed,
             rng: Rng(seed),
             parts: Parts::ALL,
             preempt_cnt: 0,
+            steal_cnt: 0,
+            effort: Effort::default(),
         };
         for task in 0..specs.len() {
             if !specs.iter().any(|spec| spec.wakes == Some(task)) {
@@ -85,6 +137,16 @@ impl Machine {
         Self { parts, ..self }
     }
 
+    /// The same machine with its CPUs divided among LLCs of `llc_cpu_cnt` each.
+    pub(crate) fn with_llcs_of(mut self, llc_cpu_cnt: usize) -> Self {
+        for (idx, cpu) in self.cpus.iter_mut().enumerate() {
+            cpu.llc = idx / llc_cpu_cnt;
+        }
+        let llc_cnt = self.cpus.len().div_ceil(llc_cpu_cnt);
+        self.llc_queues.resize_with(llc_cnt, Queue::default);
+        self
+    }
+
     /// Advances to `end_ns` of virtual time; panics if a CPU idles beside a task it could run.
     pub(crate) fn run(mut self, end_ns: u64) -> Self {
         while let Some(Reverse((at_ns, _, event))) = self.events.pop() {
@@ -97,21 +159,24 @@ impl Machine {
                 Event::RunEnd(cpu, run) if self.cpus[cpu].run_idx == run => self.end_run(cpu),
                 Event::RunEnd(..) => {}
             }
-            for (idx, cpu) in self.cpus.iter().enumerate() {
-                let work_waits = !self.llc_queue.is_empty() || !cpu.own_queue.is_empty();
+            let shared_work = self.llc_queues.iter().any(|queue| !queue.is_empty());
+            for &cpu in &self.idle_cpus {
                 assert!(
-                    cpu.running.is_some() || !work_waits,
-                    "CPU {idx} idles at {at_ns} ns"
+                    !shared_work && self.cpus[cpu].own_queue.is_empty(),
+                    "seed {}: CPU {cpu} idles at {at_ns} ns",
+                    self.seed
                 );
             }
         }
         self.now_ns = end_ns;
-        for task in self
-            .llc_queue
+        let own_queues = self.cpus.iter().map(|cpu| &cpu.own_queue);
+        for &task in self
+            .llc_queues
             .iter()
-            .chain(self.cpus.iter().flat_map(|cpu| &cpu.own_queue))
+            .chain(own_queues)
+            .flat_map(|queue| queue.0.values())
         {
-            let task = &mut self.tasks[*task];
+            let task = &mut self.tasks[task];
             task.wait_max_ns = task.wait_max_ns.max(end_ns - task.wait_start_ns);
         }
         self
@@ -203,37 +268,52 @@ impl Machine {
 
     fn insert(&mut self, task: usize) {
         self.tasks[task].wait_start_ns = self.now_ns;
-        match self.tasks[task].spec.pinned_cpu {
-            Some(cpu) => self.cpus[cpu].own_queue.push(task),
-            None => self.llc_queue.push(task),
-        }
+        self.event_cnt += 1;
+        let Task {
+            deadline_ns,
+            cpu,
+            spec,
+            ..
+        } = self.tasks[task];
+        let queue = match spec.pinned_cpu {
+            Some(cpu) => &mut self.cpus[cpu].own_queue,
+            None => &mut self.llc_queues[self.cpus[cpu].llc],
+        };
+        queue.insert(deadline_ns, self.event_cnt, task);
     }
 
-    fn allowed_cpus(&self, task: usize) -> std::ops::Range<usize> {
-        self.tasks[task]
-            .spec
-            .pinned_cpu
-            .map_or(0..self.cpus.len(), |cpu| cpu..cpu + 1)
+    /// The CPUs whose tasks an arrival may put off: with a boost those of its LLC, else its last one.
+    fn possible_victims(&self, task: usize) -> Range<usize> {
+        let Task { cpu, spec, .. } = self.tasks[task];
+        if spec.pinned_cpu.is_some() || self.boost(task) == 0 {
+            return cpu..cpu + 1;
+        }
+        let llc = self.cpus[cpu].llc;
+        let start = self.cpus.partition_point(|cpu| cpu.llc < llc);
+        let end = self.cpus.partition_point(|cpu| cpu.llc <= llc);
+        start..end.min(start + PREEMPT_SCAN_MAX)
     }
 
     /// Finds a CPU for a task that has just been inserted: an idle one, or one to preempt.
     fn place(&mut self, task: usize) {
-        let mut victims: Vec<usize> = self.allowed_cpus(task).collect();
-        if let Some(&idle) = victims
-            .iter()
-            .find(|&&cpu| self.cpus[cpu].running.is_none())
-        {
+        let idle = match self.tasks[task].spec.pinned_cpu {
+            Some(cpu) => self.idle_cpus.get(&cpu),
+            None => self.idle_cpus.first(),
+        };
+        if let Some(&idle) = idle {
             return self.dispatch(idle, None);
         }
-        if !self.parts.preempts {
+        if !self.parts.preempts || !self.tasks[task].woken {
             return;
         }
+        let possible = self.possible_victims(task);
+        self.effort.arrival_cnt += 1;
+        self.effort.victim_cnt += possible.len() as u64;
         let span_ns = |cpu: &usize| self.cpus[*cpu].running.map(|task| self.tasks[task].span_ns);
-        victims.sort_by_key(|cpu| Reverse(span_ns(cpu)));
-        let victim = victims
-            .into_iter()
-            .find(|&cpu| self.verdict(task, cpu) == Preempt::Yes);
-        if let Some(cpu) = victim.filter(|_| self.tasks[task].woken) {
+        let victim = possible
+            .filter(|&cpu| self.verdict(task, cpu) == Preempt::Yes)
+            .max_by_key(|cpu| (span_ns(cpu), Reverse(*cpu)));
+        if let Some(cpu) = victim {
             self.preempt_cnt += 1;
             self.end_run(cpu);
         }
@@ -302,40 +382,78 @@ impl Machine {
         !self.tasks[task].asleep && self.cpus.iter().all(|cpu| cpu.running != Some(task))
     }
 
-    /// Position of the earliest deadline; at a tie the one that came first.
-    fn head(&self, queue: &[usize]) -> Option<usize> {
-        let until_ns = |task: &usize| delta_ns(self.tasks[*task].deadline_ns, self.clock_ns());
-        (0..queue.len()).min_by_key(|&idx| until_ns(&queue[idx]))
+    fn deadline_ns(&self, task: Option<usize>) -> u64 {
+        task.map_or(0, |task| self.tasks[task].deadline_ns)
+    }
+
+    /// Takes from another LLC what goes before the queues at home: looks at one, in turn.
+    fn steal_overdue(&mut self, cpu: usize, home: &PickInput) -> Option<usize> {
+        let llc_cnt = self.llc_queues.len();
+        if llc_cnt == 1 {
+            return None;
+        }
+        self.effort.foreign_queue_cnt += 1;
+        let Cpu {
+            llc, foreign_step, ..
+        } = &mut self.cpus[cpu];
+        *foreign_step = *foreign_step % (llc_cnt - 1) + 1;
+        let other = (*llc + *foreign_step) % llc_cnt;
+        let deadline_ns = self.tasks[self.llc_queues[other].head()?].deadline_ns;
+        let overdue = steal_first(home, self.clock_ns(), deadline_ns);
+        overdue.then(|| self.steal_from(other))
+    }
+
+    /// Takes anything from another LLC; those where nobody waits are not looked at.
+    fn steal(&mut self, llc: usize) -> Option<usize> {
+        let llc_cnt = self.llc_queues.len();
+        let mut others = (1..llc_cnt).map(|step| (llc + step) % llc_cnt);
+        let other = others.find(|&other| !self.llc_queues[other].is_empty())?;
+        self.effort.foreign_queue_cnt += 1;
+        Some(self.steal_from(other))
+    }
+
+    fn steal_from(&mut self, llc: usize) -> usize {
+        self.steal_cnt += 1;
+        let head = self.llc_queues[llc].take_head();
+        head.expect("BUG: whoever steals has looked")
     }
 
     fn dispatch(&mut self, cpu: usize, prev: Option<usize>) {
+        self.effort.dispatch_cnt += 1;
         if let Some(prev) = prev {
             self.set_deadline(prev);
         }
-        let own = self.head(&self.cpus[cpu].own_queue);
-        let llc = self.head(&self.llc_queue);
-        let deadline = |task: Option<usize>| task.map_or(0, |task| self.tasks[task].deadline_ns);
-        let picked = pick(&PickInput {
-            prev_deadline_ns: deadline(prev),
-            own_deadline_ns: deadline(own.map(|idx| self.cpus[cpu].own_queue[idx])),
-            llc_deadline_ns: deadline(llc.map(|idx| self.llc_queue[idx])),
+        let llc = self.cpus[cpu].llc;
+        let own_head = self.cpus[cpu].own_queue.head();
+        let llc_head = self.llc_queues[llc].head();
+        let input = PickInput {
+            prev_deadline_ns: self.deadline_ns(prev),
+            own_deadline_ns: self.deadline_ns(own_head),
+            llc_deadline_ns: self.deadline_ns(llc_head),
             prev_runnable: prev.is_some(),
-            own_waiting: own.is_some(),
-            llc_waiting: llc.is_some(),
-        });
-        let next = match picked {
-            Pick::None => None,
-            Pick::Prev => prev,
-            Pick::Own => own.map(|idx| self.cpus[cpu].own_queue.remove(idx)),
-            Pick::Llc => llc.map(|idx| self.llc_queue.remove(idx)),
+            own_waiting: own_head.is_some(),
+            llc_waiting: llc_head.is_some(),
         };
-        if let Some(task) = next {
-            if picked != Pick::Prev {
-                self.note_wait(task);
+        let next = self
+            .steal_overdue(cpu, &input)
+            .or_else(|| match pick(&input) {
+                Pick::None => self.steal(llc),
+                Pick::Prev => prev,
+                Pick::Own => self.cpus[cpu].own_queue.take_head(),
+                Pick::Llc => self.llc_queues[llc].take_head(),
+            });
+        match next {
+            Some(task) => {
+                if next != prev {
+                    self.note_wait(task);
+                }
+                self.start(cpu, task);
             }
-            self.start(cpu, task);
+            None => {
+                self.idle_cpus.insert(cpu);
+            }
         }
-        if let Some(prev) = prev.filter(|_| picked != Pick::Prev) {
+        if let Some(prev) = prev.filter(|_| next != prev) {
             self.insert(prev);
             self.place(prev);
         }
@@ -351,17 +469,21 @@ impl Machine {
     }
 
     fn start(&mut self, cpu: usize, task: usize) {
-        let waiting_cnt = self.llc_queue.len() + self.cpus[cpu].own_queue.len();
+        let llc = self.cpus[cpu].llc;
+        let waiting_cnt = self.llc_queues[llc].0.len() + self.cpus[cpu].own_queue.0.len();
+        let llc_cpu_cnt = self.cpus.iter().filter(|cpu| cpu.llc == llc).count();
         let count = |value: usize| u32::try_from(value).expect("BUG: more than 2^32 tasks");
         let slice_ns = slice_ns(
             SLICE_NS,
             self.parts.slice_ns_min,
             count(waiting_cnt),
-            count(self.cpus.len()),
+            count(llc_cpu_cnt),
             true,
         );
         let slice_end_ns = (self.now_ns + slice_ns).next_multiple_of(TICK_NS);
         let end_ns = slice_end_ns.min(self.now_ns.saturating_add(self.tasks[task].run_left_ns));
+        self.idle_cpus.remove(&cpu);
+        self.tasks[task].cpu = cpu;
         let running = &mut self.cpus[cpu];
         running.running = Some(task);
         running.run_start_ns = self.now_ns;

@@ -97,6 +97,8 @@ impl Spec {
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) spec: Spec,
+    /// The one it ran on last.
+    pub(crate) cpu: usize,
     pub(crate) inv_weight: u32,
     pub(crate) vruntime_ns: u64,
     pub(crate) recent_run_ns: u64,
@@ -117,9 +119,10 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    pub(crate) fn new(spec: Spec, vtime_ns: u64) -> Self {
+    pub(crate) fn new(spec: Spec, cpu: usize, vtime_ns: u64) -> Self {
         Self {
             spec,
+            cpu: spec.pinned_cpu.unwrap_or(cpu),
             inv_weight: inv_weight(spec.weight),
             vruntime_ns: vtime_ns,
             recent_run_ns: 0,
