@@ -68,12 +68,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub oracle: bool,
     /// Only these take part, of those that would
-    #[arg(
-        long,
-        value_name = "NAME",
-        value_delimiter = ',',
-        conflicts_with = "ablation"
-    )]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<String>,
     /// Instead of others, scx_gamer without each feature of its policy takes part
     #[arg(long, conflicts_with_all = ["against", "peers", "oracle"])]

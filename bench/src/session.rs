@@ -130,7 +130,7 @@ pub fn report(dirs: &[PathBuf], out: &Path) -> Result<u8> {
 
 fn contestants(args: &RunArgs) -> Result<Vec<Contestant>> {
     if args.ablation {
-        return contestant::ablation();
+        return contestant::select(contestant::ablation()?, &args.only);
     }
     let mut field = contestant::field(args.peers.as_deref(), &args.against)?;
     if !args.oracle {

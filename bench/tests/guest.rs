@@ -63,6 +63,10 @@ $0 --out /mnt/share/peers --peers /mnt/share --only kernel,scx_never,scx_dies \
 	--rounds 1 --seconds 4 --scenario quiet
 echo "with peers: $? $(cat /sys/kernel/sched_ext/state)"
 
+# One feature of an ablation is chosen by its name, as others are.
+$0 --out /mnt/share/ablation --ablation --only nobody 2>&1
+echo "nobody: $?"
+
 # The scheduler without a program.
 $0 bare & pid=$!
 until [ "$(cat /sys/kernel/sched_ext/state)" = enabled ]; do sleep 0.1; done
@@ -97,6 +101,8 @@ fn schedulers_come_and_go_and_what_was_measured_is_kept() {
     assert!(output.contains("resumed: 0 disabled"), "{output}");
     assert!(!output.contains("left behind"), "{output}");
     assert!(output.contains("with peers: 0 disabled"), "{output}");
+    assert!(output.contains("scx_gamer, without boost"), "{output}");
+    assert!(output.contains("nobody: 1"), "{output}");
     assert!(output.contains("attached: bare"), "{output}");
     assert!(output.contains("bare: 0 disabled"), "{output}");
     let read = |name: &str| {
