@@ -288,10 +288,13 @@ impl Machine {
         if spec.pinned_cpu.is_some() || self.boost(task) == 0 {
             return cpu..cpu + 1;
         }
-        let llc = self.cpus[cpu].llc;
-        let start = self.cpus.partition_point(|cpu| cpu.llc < llc);
-        let end = self.cpus.partition_point(|cpu| cpu.llc <= llc);
+        let Range { start, end } = self.cpus_of_llc(self.cpus[cpu].llc);
         start..end.min(start + PREEMPT_SCAN_MAX)
+    }
+
+    fn cpus_of_llc(&self, llc: usize) -> Range<usize> {
+        let start = self.cpus.partition_point(|cpu| cpu.llc < llc);
+        start..self.cpus.partition_point(|cpu| cpu.llc <= llc)
     }
 
     /// Finds a CPU for a task that has just been inserted: an idle one, or one to preempt.
@@ -471,13 +474,12 @@ impl Machine {
     fn start(&mut self, cpu: usize, task: usize) {
         let llc = self.cpus[cpu].llc;
         let waiting_cnt = self.llc_queues[llc].0.len() + self.cpus[cpu].own_queue.0.len();
-        let llc_cpu_cnt = self.cpus.iter().filter(|cpu| cpu.llc == llc).count();
         let count = |value: usize| u32::try_from(value).expect("BUG: more than 2^32 tasks");
         let slice_ns = slice_ns(
             SLICE_NS,
             self.parts.slice_ns_min,
             count(waiting_cnt),
-            count(llc_cpu_cnt),
+            count(self.cpus_of_llc(llc).len()),
             true,
         );
         let slice_end_ns = (self.now_ns + slice_ns).next_multiple_of(TICK_NS);
