@@ -15,14 +15,13 @@
 static __always_inline void charge_run(struct task_ctx *tctx, s32 cpu, u64 now_ns)
 {
 	s64 ran_ns = policy_delta_ns(now_ns, tctx->since_ns);
+	bool has_run = tctx->since_ns && ran_ns > 0;
 	u64 charge_ns, vtime_ns;
 	struct cpu_stats *s;
 
-	if (!tctx->since_ns || ran_ns <= 0) {
-		tctx->since_ns = now_ns;
-		return;
-	}
 	tctx->since_ns = now_ns;
+	if (!has_run)
+		return;
 	charge_ns = policy_charge_ns(ran_ns, tctx->inv_weight);
 	/* Test before set: every CPU reads this line. */
 	vtime_ns = policy_vtime_advance(vtime.now_ns, tctx->vruntime_ns, ran_ns);

@@ -45,6 +45,12 @@ static __always_inline u64 deadline_if_requeued(struct task_struct *prev, s32 cp
 	return now_ns + publish_running(prev, tctx, cpu, now_ns);
 }
 
+/* The LLC that comes @step (below llc_cnt) after @llc, around the machine. */
+static __always_inline u32 llc_after(u32 llc, u32 step)
+{
+	return llc + step >= llc_cnt ? llc + step - llc_cnt : llc + step;
+}
+
 /*
  * Takes from another LLC's queue what goes before those at home. One queue is looked at in each dispatch,
  * in turn, so that the cost does not grow with the number of LLCs.
@@ -54,7 +60,7 @@ static __always_inline bool steal_overdue(s32 cpu, u32 llc, u64 now_ns,
 {
 	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
 	u32 step = cctx->foreign_step + 1 < llc_cnt ? cctx->foreign_step + 1 : 1;
-	u32 other = llc + step >= llc_cnt ? llc + step - llc_cnt : llc + step;
+	u32 other = llc_after(llc, step);
 
 	cctx->foreign_step = step;
 	return policy_steal_first(home, now_ns, get_queue(QUEUE_OF_LLC(other))->deadline_ns) &&
@@ -70,7 +76,7 @@ static __always_inline bool steal(u32 llc)
 		return false;
 	bpf_for (pass, 0, 2) {
 		bpf_for (step, 1, llc_cnt) {
-			u32 other = llc + step >= llc_cnt ? llc + step - llc_cnt : llc + step;
+			u32 other = llc_after(llc, step);
 			bool near = node_of_llc[other & (MAX_LLCS - 1)] ==
 				    node_of_llc[llc & (MAX_LLCS - 1)];
 

@@ -40,10 +40,9 @@ static __always_inline void adopt_task(struct task_struct *p, struct task_ctx *t
 }
 
 /* A function of its own, so that it is verified once and not for each way through enqueue. */
-__noinline int note_wakeup(struct policy_rate *rate, u64 now_ns, u64 ran_ns)
+__noinline int note_wakeup(struct policy_rate *rate __arg_nonnull, u64 now_ns, u64 ran_ns)
 {
-	if (rate)
-		policy_rate_wake(rate, now_ns, ran_ns);
+	policy_rate_wake(rate, now_ns, ran_ns);
 	return 0;
 }
 
