@@ -67,6 +67,29 @@ fn a_real_process_is_seen_with_its_marks_and_its_program() {
 }
 
 #[test]
+fn a_process_whose_main_thread_has_left_is_read_through_one_that_stayed() {
+    let script = "import ctypes, threading, time\n\
+                  threading.Thread(target=time.sleep, args=(100,)).start()\n\
+                  ctypes.CDLL(None).pthread_exit(None)";
+    let child = Command::new("/usr/bin/python3")
+        .args(["-c", script])
+        .env("SteamAppId", "480")
+        .spawn();
+    let child = Running(child.expect("python3 starts"));
+    let stat = format!("/proc/{}/stat", child.0.id());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z ")) {
+        assert!(Instant::now() < deadline, "the main thread stays");
+        std::thread::yield_now();
+    }
+    let seen = see(&child);
+    assert_eq!(seen.cmdline, ["/usr/bin/python3", "-c", script]);
+    assert_eq!(seen.thread_cnt, 2);
+    assert!(seen.exe.is_some_and(|exe| exe.contains("/python3")));
+    assert!(seen.rss_mib > 0);
+}
+
+#[test]
 fn bytes_that_are_no_text_are_read() {
     let odd = std::ffi::OsStr::from_bytes(b"\xff\xfe");
     let child = sleeper()

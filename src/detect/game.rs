@@ -257,7 +257,7 @@ impl<S: ProcessSource> GameFinder<S> {
                 self.judge(&process, now);
                 self.family.consider(&process, &self.source);
             }
-            // A leader that has left its threads behind has nothing to read any more, and lives.
+            // The thread that was read instead of a leader that has left has ended meanwhile.
             Err(Unread::Gone) if self.is_candidate_alive(pid) => {
                 self.candidates.skip_look(pid, now);
             }

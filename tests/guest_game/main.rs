@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rig::{ALL_LOOKS, BOUND, Daemon, Running, copy, kernel, start};
+use rig::{ALL_LOOKS, BOUND, Daemon, Running, await_end_of_leader, copy, kernel, start};
 use tempfile::TempDir;
 
 #[test]
@@ -42,6 +42,7 @@ fn a_game_whose_main_thread_has_left_is_released_only_when_its_last_thread_ends(
     let program = copy(&dir, "/usr/bin/python3", "game");
     let game = start(&program, &["-c", script], &[("SteamAppId", "480")]);
     let pid = game.pid();
+    await_end_of_leader(pid);
     let mut daemon = Daemon::start(None);
     daemon.await_game(pid, BOUND);
     daemon.run_for(ALL_LOOKS);

@@ -170,6 +170,16 @@ pub(crate) fn start(program: &Path, arguments: &[&str], environ: &[(&str, &str)]
     Running(command.spawn().expect("the program starts"))
 }
 
+/// Waits until the process has only its other threads left.
+pub(crate) fn await_end_of_leader(pid: u32) {
+    let start = Instant::now();
+    let path = format!("/proc/{pid}/stat");
+    while !fs::read_to_string(&path).is_ok_and(|stat| stat.contains(") Z ")) {
+        assert!(start.elapsed() < Duration::from_secs(20), "it stays");
+        std::thread::yield_now();
+    }
+}
+
 /// A copy of a program under another name.
 pub(crate) fn copy(dir: &TempDir, program: &str, name: &str) -> PathBuf {
     let path = dir.path().join(name);

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use procfs::process::{Process, Stat};
+use procfs::process::{Process, Stat, Task};
 use procfs::{ProcError, WithCurrentSystemInfo};
 
 use crate::detect::evidence::ProcessRecords;
@@ -55,30 +55,30 @@ impl ProcessSource for LiveProcesses {
 
     fn snapshot(&self, pid: u32) -> Result<ProcessSnapshot, Unread> {
         let process = open(pid)?;
-        let environ = read_bounded(&process, "environ", ENVIRON_BYTES_MAX)?;
-        let cmdline = read_bounded(&process, "cmdline", CMDLINE_BYTES_MAX)?;
-        let exe = process
-            .exe()
-            .ok()
-            .map(|path| path.to_string_lossy().into_owned());
-        let uid = process.uid().map_err(|error| why_unread(&error))?;
-        let stat = process.stat().map_err(|error| why_unread(&error))?;
+        let mut program = Program::read(&process);
+        let mut stat = process.stat().map_err(|error| why_unread(&error))?;
+        // A leader on its way out gives up its memory before it is called a zombie.
+        let is_leaving =
+            has_ended(&stat) || program.as_ref().is_err_and(|why| *why == Unread::Gone);
+        if is_leaving && stat.num_threads > 1 {
+            let (read, rss) = through_a_thread(&process)?;
+            // After the thread, whose path may by now be another process's.
+            stat = process.stat().map_err(|error| why_unread(&error))?;
+            (program, stat.rss) = (Ok(read), rss);
+        }
         if !is_alive(&stat) {
             return Err(Unread::Gone);
         }
+        let program = program?;
         let ticks_per_second = procfs::ticks_per_second().max(1);
         let cpu_ticks = stat.utime.saturating_add(stat.stime);
         Ok(ProcessSnapshot {
             pid,
             ppid: u32::try_from(stat.ppid).unwrap_or(0),
-            uid,
-            exe,
-            cmdline: cmdline
-                .split(|&byte| byte == 0)
-                .filter(|argument| !argument.is_empty())
-                .map(|argument| String::from_utf8_lossy(argument).into_owned())
-                .collect(),
-            marks: Marks::from_environ(&environ),
+            uid: process.uid().map_err(|error| why_unread(&error))?,
+            exe: program.exe,
+            cmdline: program.cmdline,
+            marks: program.marks,
             start_ticks: stat.starttime,
             thread_cnt: u64::try_from(stat.num_threads).unwrap_or(0),
             rss_mib: stat.rss_bytes().get() / MIB,
@@ -93,15 +93,56 @@ impl ProcessSource for LiveProcesses {
     }
 }
 
+/// What is read from a process's memory.
+struct Program {
+    exe: Option<String>,
+    cmdline: Vec<String>,
+    marks: Marks,
+}
+
+impl Program {
+    fn read(process: &Process) -> Result<Self, Unread> {
+        let environ = read_bounded(process, "environ", ENVIRON_BYTES_MAX)?;
+        let cmdline = read_bounded(process, "cmdline", CMDLINE_BYTES_MAX)?;
+        let exe = process.exe().ok();
+        Ok(Self {
+            exe: exe.map(|path| path.to_string_lossy().into_owned()),
+            cmdline: cmdline
+                .split(|&byte| byte == 0)
+                .filter(|argument| !argument.is_empty())
+                .map(|argument| String::from_utf8_lossy(argument).into_owned())
+                .collect(),
+            marks: Marks::from_environ(&environ),
+        })
+    }
+}
+
 /// The descriptor in it stays with this process: a reused id reads as gone.
 fn open(pid: u32) -> Result<Process, Unread> {
     let pid = i32::try_from(pid).map_err(|_| Unread::Gone)?;
     Process::new(pid).map_err(|error| why_unread(&error))
 }
 
+fn has_ended(stat: &Stat) -> bool {
+    matches!(stat.state, 'Z' | 'X' | 'x')
+}
+
 /// A leader that has left its threads behind is a zombie in name only.
 fn is_alive(stat: &Stat) -> bool {
-    !matches!(stat.state, 'Z' | 'X' | 'x') || stat.num_threads > 1
+    !has_ended(stat) || stat.num_threads > 1
+}
+
+/// The program of a process whose leader has no memory any more, as one of its threads sees it,
+/// and its resident memory in pages.
+fn through_a_thread(process: &Process) -> Result<(Program, u64), Unread> {
+    let threads = process.tasks().map_err(|error| why_unread(&error))?;
+    let read = |thread: Task| {
+        let stat = thread.stat().ok().filter(|stat| !has_ended(stat))?;
+        let root = format!("/proc/{}/task/{}", thread.pid, thread.tid);
+        let program = Program::read(&Process::new_with_root(root.into()).ok()?).ok()?;
+        Some((program, stat.rss))
+    };
+    threads.flatten().find_map(read).ok_or(Unread::Gone)
 }
 
 fn read_bounded(process: &Process, file: &str, bytes_max: u64) -> Result<Vec<u8>, Unread> {
