@@ -183,6 +183,17 @@ pub struct Cli {
     )]
     pub busy_threshold: u32,
 
+    /// Part of the CPUs' time, in per cent (1..=100), that boosted threads may take before the least
+    /// urgent of them lose their boost; 100 is no bound
+    #[arg(
+        long,
+        value_name = "PCT",
+        default_value_t = 90,
+        value_parser = value_parser!(u32).range(1..=100),
+        help_heading = "Scheduling"
+    )]
+    pub boosted_max_pct: u32,
+
     /// How far ahead a deadline may lie at most, in milliseconds (20..=2000): bounds the wait of
     /// the least urgent thread
     #[arg(

@@ -10,14 +10,17 @@ use crate::intf;
 pub use crate::intf::{
     POLICY_BOOST_MAX as BOOST_MAX, POLICY_BOOST_URGENT as BOOST_URGENT,
     POLICY_CHARGE_NS_MAX as CHARGE_NS_MAX, POLICY_HIST_BUCKETS as HIST_BUCKETS,
-    POLICY_REGIME_HYSTERESIS_PCT as REGIME_HYSTERESIS_PCT, POLICY_WEIGHT_DEFAULT as WEIGHT_DEFAULT,
-    POLICY_WEIGHT_MAX as WEIGHT_MAX, POLICY_WEIGHT_MIN as WEIGHT_MIN,
-    policy_deadline_in as DeadlineInput, policy_frame as FrameClock,
-    policy_lock_claim as LockClaim, policy_lock_holder as LockHolder, policy_net as TrafficState,
-    policy_pick_in as PickInput, policy_preempt_in as PreemptInput, policy_rate as RateState,
-    policy_roles_in as RolesInput, policy_sample as SampleState,
+    POLICY_REGIME_HYSTERESIS_PCT as REGIME_HYSTERESIS_PCT, POLICY_SHARE_ALL as SHARE_ALL,
+    POLICY_WEIGHT_DEFAULT as WEIGHT_DEFAULT, POLICY_WEIGHT_MAX as WEIGHT_MAX,
+    POLICY_WEIGHT_MIN as WEIGHT_MIN, policy_deadline_in as DeadlineInput,
+    policy_frame as FrameClock, policy_load as BoostedLoad, policy_lock_claim as LockClaim,
+    policy_lock_holder as LockHolder, policy_net as TrafficState, policy_pick_in as PickInput,
+    policy_preempt_in as PreemptInput, policy_rate as RateState, policy_roles_in as RolesInput,
+    policy_sample as SampleState,
 };
 
+/// The unit in which run time is summed by boost, in ns.
+pub const RAN_UNIT_NS: u64 = 1 << intf::POLICY_RAN_SHIFT;
 /// How far behind the virtual now a waking task's vruntime may stay, in ns.
 pub const CREDIT_NS: u64 = intf::POLICY_CREDIT_NS as u64;
 /// How far behind the virtual now a runnable task's lag counts, in ns.
@@ -287,6 +290,25 @@ pub fn preempt(input: &PreemptInput) -> Preempt {
         intf::POLICY_PREEMPT_YES => Preempt::Yes,
         _ => Preempt::NoSpan,
     }
+}
+
+/// The bound on boosted shares that `pct` per cent stand for; 0 (no bound) for 100.
+pub fn share_bound(pct: u32) -> u32 {
+    if pct >= 100 { 0 } else { SHARE_ALL / 100 * pct }
+}
+
+/// Ends a window of `capacity_ns` of CPU time; `ran` are the sums of run time by boost, in units of
+/// [`RAN_UNIT_NS`].
+pub fn load_roll(load: &mut BoostedLoad, ran: &[u32; BOOST_MAX as usize + 1], capacity_ns: u64) {
+    // SAFETY: reads an array of that length and writes one valid struct, both borrowed.
+    unsafe { intf::policy_load_roll(load, ran.as_ptr(), capacity_ns) }
+}
+
+/// The lowest boost that counts while boosted tasks may take `bound` of [`SHARE_ALL`], from the one
+/// so far; above [`BOOST_MAX`]: none does.
+pub fn boost_floor(load: &BoostedLoad, bound: u32, floor: u32) -> u32 {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    unsafe { intf::policy_boost_floor(load, bound, floor) }
 }
 
 /// Share of the time of `cpu_cnt` CPUs in `elapsed_ns` that was spent running tasks: 0..=100.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Accounting: charges run time as it was really run, keeps what each CPU says about
- * itself, and derives the regime of each LLC from the run time of its CPUs.
+ * itself, and derives from the run time of its CPUs the regime of each LLC and which boosts count.
  */
 #ifndef SCX_GAMER_ACCOUNTING_BPF_H
 #define SCX_GAMER_ACCOUNTING_BPF_H
@@ -16,6 +16,7 @@ static __always_inline void charge_run(struct task_ctx *tctx, s32 cpu, u64 now_n
 {
 	s64 ran_ns = policy_delta_ns(now_ns, tctx->since_ns);
 	bool has_run = tctx->since_ns && ran_ns > 0;
+	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
 	u64 charge_ns, vtime_ns;
 	struct cpu_stats *s;
 
@@ -31,8 +32,11 @@ static __always_inline void charge_run(struct task_ctx *tctx, s32 cpu, u64 now_n
 	tctx->vruntime_ns += charge_ns;
 	if (recent_run_counts)
 		tctx->recent_run_ns += charge_ns;
+	if (boosted_share_max)
+		cctx->boosted_ran[earned_boost(tctx) & POLICY_BOOST_MAX] +=
+		    (u64)ran_ns >> POLICY_RAN_SHIFT;
 	tctx->awake_run_ns += ran_ns;
-	get_cpu_ctx(cpu)->ran_ns += ran_ns;
+	cctx->ran_ns += ran_ns;
 	s = get_stats();
 	if (s)
 		add_relaxed(&s->role_run_ns[tctx->role & (ROLE_SLOT_CNT - 1)], ran_ns);
@@ -99,12 +103,28 @@ static __always_inline u64 task_span_ns(struct task_struct *p, const struct task
 	return policy_span_ns(&in);
 }
 
+/*
+ * The part of an earned boost that counts on @cpu: all or nothing. What its own load shuts out matters
+ * to those only who may use no other CPU.
+ */
+static __always_inline u32 admitted_boost(u32 earned, s32 cpu)
+{
+	u32 floor;
+
+	if (!boosted_share_max || !earned)
+		return earned;
+	floor = llcs[get_llc(cpu) & (MAX_LLCS - 1)].boost_floor;
+	if (is_waiting(QUEUE_OF_CPU(cpu)))
+		floor = policy_max(floor, get_cpu_ctx(cpu)->boost_floor);
+	return earned < floor ? 0 : earned;
+}
+
 /* Tells those who look for a victim what runs on @cpu; the span that it has now. */
 static __always_inline u64 publish_running(struct task_struct *p, const struct task_ctx *tctx,
 					   s32 cpu, u64 now_ns)
 {
 	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
-	u32 boost = earned_boost(tctx);
+	u32 boost = admitted_boost(earned_boost(tctx), cpu);
 
 	cctx->span_ns = task_span_ns(p, tctx, now_ns, boost, is_in_window(boost));
 	cctx->span_at_ns = now_ns;
@@ -112,38 +132,63 @@ static __always_inline u64 publish_running(struct task_struct *p, const struct t
 	return cctx->span_ns;
 }
 
-static __always_inline u64 llc_ran_ns(u32 llc)
+/* What the CPUs of an LLC have run so far. */
+struct llc_ran {
+	u64 all_ns;
+	u32 boosted[POLICY_BOOST_MAX + 1];
+};
+
+static __always_inline void sum_llc_ran(u32 llc, struct llc_ran *sum)
 {
-	u64 sum_ns = 0;
 	u32 i;
 
 	bpf_for (i, 0, llc_cpu_cnt[llc & (MAX_LLCS - 1)]) {
 		u32 pos = llc_first[llc & (MAX_LLCS - 1)] + i;
+		struct cpu_ctx *cctx = get_cpu_ctx(cpus_by_llc[pos & (MAX_CPUS - 1)]);
 
-		sum_ns += get_cpu_ctx(cpus_by_llc[pos & (MAX_CPUS - 1)])->ran_ns;
+		sum->all_ns += cctx->ran_ns;
+		for (u32 boost = 1; boosted_share_max && boost <= POLICY_BOOST_MAX; boost++)
+			sum->boosted[boost] += cctx->boosted_ran[boost];
 	}
-	return sum_ns;
 }
 
-/* Once per window, on whichever CPU comes first: the LLC's load and with it the regime. */
+/* Once per window, at the tick: which boosts count for those who may use this CPU only. */
+static __always_inline void roll_cpu_load(s32 cpu, u64 now_ns)
+{
+	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
+	s64 elapsed_ns = policy_delta_ns(now_ns, cctx->window_start_ns);
+
+	if (!boosted_share_max || elapsed_ns < (s64)POLICY_REGIME_WINDOW_NS)
+		return;
+	cctx->window_start_ns = now_ns;
+	policy_load_roll(&cctx->boosted, cctx->boosted_ran, elapsed_ns);
+	cctx->boost_floor = policy_boost_floor(&cctx->boosted, boosted_share_max, cctx->boost_floor);
+}
+
+/* Once per window, on whichever CPU comes first: the LLC's load, with it the regime and the boosts that count. */
 static __always_inline void roll_regime(s32 cpu, u64 now_ns)
 {
 	u32 llc = get_llc(cpu);
 	struct llc_ctx *lctx = &llcs[llc & (MAX_LLCS - 1)];
 	u64 start_ns = lctx->window_start_ns;
 	s64 elapsed_ns = policy_delta_ns(now_ns, start_ns);
-	u64 ran_ns;
-	u32 load_pct;
+	struct llc_ran ran = {};
+	u32 load_pct, cpu_cnt;
 	bool busy;
 
 	if (elapsed_ns < (s64)POLICY_REGIME_WINDOW_NS)
 		return;
 	if (__sync_val_compare_and_swap(&lctx->window_start_ns, start_ns, now_ns) != start_ns)
 		return;
-	ran_ns = llc_ran_ns(llc);
-	load_pct = policy_load_pct(ran_ns - lctx->window_ran_ns, elapsed_ns,
-				   llc_cpu_cnt[llc & (MAX_LLCS - 1)]);
-	lctx->window_ran_ns = ran_ns;
+	sum_llc_ran(llc, &ran);
+	cpu_cnt = llc_cpu_cnt[llc & (MAX_LLCS - 1)];
+	load_pct = policy_load_pct(ran.all_ns - lctx->window_ran_ns, elapsed_ns, cpu_cnt);
+	lctx->window_ran_ns = ran.all_ns;
+	if (boosted_share_max) {
+		policy_load_roll(&lctx->boosted, ran.boosted, elapsed_ns * cpu_cnt);
+		lctx->boost_floor =
+		    policy_boost_floor(&lctx->boosted, boosted_share_max, lctx->boost_floor);
+	}
 	/* A window that nobody closed in time says more about now than the older ones. */
 	if (elapsed_ns < 2 * (s64)POLICY_REGIME_WINDOW_NS)
 		load_pct = (lctx->load_pct + load_pct) / 2;

@@ -150,16 +150,20 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	struct arrival who = {.now_ns = now_ns};
 	s32 idle_cpu = -1;
 	bool in_window;
+	u32 earned;
 
 	leave_queue(tctx);
 	begin_wait(p, tctx, enq_flags, now_ns);
-	who.boost = earned_boost(tctx);
+	earned = earned_boost(tctx);
+	who.boost = admitted_boost(earned, home_cpu);
 	in_window = is_in_window(who.boost);
 	who.span_ns = task_span_ns(p, tctx, now_ns, who.boost, in_window);
 	if (in_window)
 		count(STAT_WINDOW_HIT);
-	if (tctx->boost && !who.boost)
+	if (tctx->boost && !earned)
 		count(STAT_SPIN_UNBOOSTED);
+	if (earned && !who.boost)
+		count(STAT_NOT_ADMITTED);
 
 	if (may_take_home(p, &who, home_cpu, llc, fixed, enq_flags)) {
 		idle_cpu = fixed ? -1 : scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);

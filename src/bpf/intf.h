@@ -6,6 +6,7 @@
 #ifndef SCX_GAMER_INTF_H
 #define SCX_GAMER_INTF_H
 
+#include "policy_admit.h"
 #include "policy_boost.h"
 #include "policy_deadline.h"
 #include "policy_frame.h"
@@ -277,8 +278,13 @@ struct cpu_ctx {
 	u32 boost;  /* of the running task */
 	u32 pid;    /* of the running task */
 	u32 foreign_step; /* how far from its own LLC in number the one is that it looked at last */
+	u32 boost_floor;  /* the lowest boost that counts while somebody waits for this CPU alone */
+	u32 boosted_ran[POLICY_BOOST_MAX + 1]; /* sums of run time by boost, see policy_admit.h */
+	struct policy_load boosted;
+	u64 window_start_ns; /* of `boosted` */
 } CACHE_ALIGNED;
-ASSERT_LAYOUT(struct cpu_ctx, 64);
+ASSERT_LAYOUT(struct cpu_ctx, 192);
+ASSERT_OFFSET(struct cpu_ctx, boosted_ran, 48);
 
 /* A queue of waiting tasks: one for each LLC, and one for each CPU (tasks with no other choice). */
 struct queue_ctx {
@@ -305,8 +311,10 @@ struct llc_ctx {
 	u64 window_ran_ns; /* sum of the CPUs' ran_ns when the window began */
 	u32 load_pct;	   /* smoothed, 0..100 */
 	u32 busy;	   /* the regime */
+	u32 boost_floor;   /* the lowest boost that counts */
+	struct policy_load boosted;
 } CACHE_ALIGNED;
-ASSERT_LAYOUT(struct llc_ctx, 64);
+ASSERT_LAYOUT(struct llc_ctx, 128);
 
 /* Indices of the counters of struct cpu_stats. */
 enum stat_idx {
@@ -326,7 +334,8 @@ enum stat_idx {
 	STAT_REGIME_SWITCH = 13,
 	STAT_NO_TASK_CTX = 14, /* a task without context was met; it ran with defaults */
 	STAT_LOAN = 15,	       /* wake-ups at which the waker lent boost */
-	STAT_CNT = 16,
+	STAT_NOT_ADMITTED = 16, /* enqueues at which a boost did not count: boosted load is too high */
+	STAT_CNT = 17,
 };
 
 /* One CPU's statistics (per-CPU map, relaxed atomics). */

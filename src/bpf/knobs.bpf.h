@@ -27,6 +27,11 @@ const volatile u32 busy_enter_pct = 85;
 const volatile u32 roles_of_boost[POLICY_BOOST_MAX + 1];
 
 /*
+ * The part of the CPUs' time that boosted tasks may take, in the unit of POLICY_SHARE_ALL; 0: all of it.
+ */
+const volatile u32 boosted_share_max;
+
+/*
  * The next eight switch off a part of the policy, to measure what it buys. Without all of them every
  * task still runs within its bound; what that rests on has no knob.
  */

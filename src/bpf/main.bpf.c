@@ -62,8 +62,9 @@ void BPF_STRUCT_OPS(gamer_tick, struct task_struct *p)
 		return;
 	refresh_roles(p, tctx, now_ns);
 	charge_run(tctx, cpu, now_ns);
-	publish_running(p, tctx, cpu, now_ns);
+	roll_cpu_load(cpu, now_ns);
 	roll_regime(cpu, now_ns);
+	publish_running(p, tctx, cpu, now_ns);
 	call_missed_idle(p, cpu);
 }
 

@@ -117,7 +117,7 @@ static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx
 	derive_roles(p, tctx);
 }
 
-/* The boost that the task has earned at this moment. */
+/* The boost that the task has earned at this moment, whether or not it is admitted. */
 static __always_inline u32 earned_boost(const struct task_ctx *tctx)
 {
 	u32 earned = policy_boost_earned(tctx->boost, tctx->awake_run_ns);

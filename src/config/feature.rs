@@ -5,7 +5,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-use super::{Boost, Config, Nanoseconds};
+use super::{Boost, Config, Nanoseconds, Percent};
 
 /// A part of the policy that the scheduler also works without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -20,6 +20,8 @@ pub enum Feature {
     Rates,
     /// A boosted thread lends boost to whom it wakes
     Loans,
+    /// Beyond a part of the CPUs' time the least urgent boosts do not count
+    Admission,
     /// The longer a thread has run without a sleep, the later its deadline
     RecentRun,
     /// A waking thread that had less than its share comes earlier
@@ -53,6 +55,7 @@ impl Feature {
             Self::FrameClock => config.frame_clock_counts = false,
             Self::Rates => config.rates_count = false,
             Self::Loans => config.loans_count = false,
+            Self::Admission => config.boosted_max = Percent::ALL,
             Self::RecentRun => config.recent_run_counts = false,
             Self::SleepCredit => config.sleep_credit = Nanoseconds::from_ns(0),
             Self::Preempt => config.arrivals_preempt = false,

@@ -35,6 +35,8 @@ pub struct Config {
     pub input_windows: [Nanoseconds; DEVICE_CLASS_CNT],
     /// Load at which the busy regime begins, 1..=100.
     pub busy_threshold: Percent,
+    /// The part of the CPUs' time that boosted threads may take; 100 is no bound.
+    pub boosted_max: Percent,
     /// No deadline lies further ahead; at least `slice`.
     pub wait_bound: Nanoseconds,
     /// A waking thread goes straight to an idle CPU.
@@ -162,6 +164,11 @@ impl Config {
                 value: cli.busy_threshold,
                 range: "1..=100",
             })?,
+            boosted_max: Percent::new(cli.boosted_max_pct).ok_or(ConfigError::OutOfRange {
+                option: "--boosted-max-pct",
+                value: cli.boosted_max_pct,
+                range: "1..=100",
+            })?,
             wait_bound,
             dispatch_direct: true,
             kthreads_direct: true,
@@ -258,6 +265,7 @@ mod tests {
         assert!(!config.dispatch_direct && config.kthreads_direct);
         assert_eq!(config.wait_bound.get(), 300_000_000);
         assert_eq!(config.busy_threshold.get(), 85);
+        assert_eq!(config.boosted_max.get(), 90);
         assert_eq!(config.boost_of_role(), [7, 6, 5, 4, 4, 3, 1, 3, 0, 0]);
         assert_eq!(config.sleep_credit.get(), policy::CREDIT_NS);
         assert_eq!(config.game_pid, None);

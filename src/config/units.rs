@@ -31,6 +31,9 @@ impl Nanoseconds {
 pub struct Percent(u32);
 
 impl Percent {
+    /// The whole.
+    pub const ALL: Self = Self(100);
+
     /// `None` above 100.
     pub const fn new(percent: u32) -> Option<Self> {
         if percent <= 100 {

@@ -22,6 +22,7 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.wait_bound_ns = config.wait_bound.get();
     rodata.input_windows = config.input_windows.iter().any(|window| window.get() != 0);
     rodata.busy_enter_pct = config.busy_threshold.get();
+    rodata.boosted_share_max = policy::share_bound(config.boosted_max.get());
     rodata.roles_of_boost = policy::roles_of_boost(&config.boost_of_role());
     rodata.dispatch_direct = config.dispatch_direct;
     rodata.kthreads_direct = config.kthreads_direct;

@@ -64,6 +64,7 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
         idle_kicks: count(intf::STAT_KICK_IDLE),
         rt_reenqueues: count(intf::STAT_REENQUEUE_RT),
         spin_unboosted: count(intf::STAT_SPIN_UNBOOSTED),
+        not_admitted: count(intf::STAT_NOT_ADMITTED),
         window_hits: count(intf::STAT_WINDOW_HIT),
         regime_switches: count(intf::STAT_REGIME_SWITCH),
         loans: count(intf::STAT_LOAN),

@@ -70,6 +70,11 @@ pub struct Metrics {
     /// `STAT_SPIN_UNBOOSTED`
     #[stat(desc = "enqueues of threads that had lost their boost by running without a sleep")]
     pub spin_unboosted: u64,
+    /// `STAT_NOT_ADMITTED`
+    #[stat(
+        desc = "enqueues at which a boost did not count, as boosted threads took more than --boosted-max-pct"
+    )]
+    pub not_admitted: u64,
     /// `STAT_WINDOW_HIT`
     #[stat(desc = "enqueues preferred because of a recent input event")]
     pub window_hits: u64,

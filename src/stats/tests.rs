@@ -209,8 +209,9 @@ fn each_counter_lands_in_its_own_metric() {
         m.regime_switches,
         m.missing_contexts,
         m.loans,
+        m.not_admitted,
     ];
-    assert_eq!(others, [7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+    assert_eq!(others, [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]);
 }
 
 #[test]

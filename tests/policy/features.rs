@@ -5,7 +5,8 @@ use scx_gamer::cli::Cli;
 use scx_gamer::config::{Config, Feature};
 use scx_gamer::intf::{DEVICE_MOUSE, ROLE_GAME};
 use scx_gamer::policy::{
-    DeadlineInput, boost_of_roles, in_window, slice_ns, span_ns, vruntime_clamp, window_extend,
+    DeadlineInput, boost_of_roles, in_window, share_bound, slice_ns, span_ns, vruntime_clamp,
+    window_extend,
 };
 
 fn config(flags: &[&str]) -> Config {
@@ -29,6 +30,7 @@ fn decision(feature: Feature, config: &Config) -> u64 {
             let window_ns = config.input_windows[DEVICE_MOUSE as usize].get();
             in_window(2_000, window_extend(0, 1_000, window_ns), 3).into()
         }
+        Feature::Admission => share_bound(config.boosted_max.get()).into(),
         Feature::RecentRun => span_of(10_000_000 * u64::from(config.recent_run_counts), config),
         Feature::SleepCredit => {
             vruntime_clamp(1 << 40, 1 << 41, config.sleep_credit.get(), 300_000_000)

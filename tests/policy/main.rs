@@ -1,6 +1,7 @@
 //! Goal: the policy core keeps its laws for every input, also at the edges of its number types.
 //! Method: property tests, a reference model in Rust, table cases and a snapshot of decisions.
 
+mod admit;
 mod deadline;
 mod features;
 mod frame;

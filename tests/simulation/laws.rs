@@ -254,6 +254,74 @@ fn boosted_spinner_loses_its_boost_and_gets_its_share_only() {
     }
 }
 
+/// Per cent of all CPU time that these tasks had.
+fn share_pct(machine: &Machine, tasks: std::ops::Range<usize>) -> u64 {
+    let ran_ns = |tasks: &[crate::script::Task]| tasks.iter().map(|task| task.ran_ns).sum::<u64>();
+    ran_ns(&machine.tasks[tasks]) * 100 / ran_ns(&machine.tasks)
+}
+
+/// Workers that sleep too often to count as spinners and want twice the machine, the few that are more
+/// urgent, and hogs.
+#[test]
+fn boosted_load_beyond_its_bound_leaves_the_rest_their_part_and_the_most_urgent_their_boost() {
+    let worker = Pattern::Burst {
+        run_ns: 9 * MS,
+        sleep_ns: 3 * MS,
+    };
+    let urgent = Pattern::Periodic {
+        period_ns: 10 * MS,
+        run_ns: 500 * US,
+    };
+    let specs = tasks(&[
+        (6, Spec::new(worker).boost(6)),
+        (2, Spec::new(urgent).boost(7)),
+        (4, Spec::hog()),
+    ]);
+    for seed in SEEDS {
+        let played = |parts| {
+            let machine = Machine::new(2, seed, &specs).with_parts(parts);
+            machine.run(20 * SEC)
+        };
+        let bounded = played(Parts::ALL);
+        let unbounded = played(Parts::without(&[Feature::Admission]));
+        let (with, without) = (share_pct(&bounded, 8..12), share_pct(&unbounded, 8..12));
+        let waits = bounded.tasks[6].wakeup_waits_ns.iter().max();
+        println!(
+            "hogs: {with} % of the time, {without} % without a bound; urgent waits {waits:?} ns"
+        );
+        assert!(with > without && with >= 10, "seed {seed}");
+        assert!(waits < Some(&(12 * MS)), "seed {seed}: {waits:?}");
+    }
+}
+
+/// The same on one CPU of two, for those who may use no other.
+#[test]
+fn who_has_one_cpu_only_gets_a_part_of_it_beside_boosted_load_that_is_bound_to_it() {
+    let worker = Pattern::Burst {
+        run_ns: 9 * MS,
+        sleep_ns: 3 * MS,
+    };
+    let on_first = |spec: Spec| Spec {
+        pinned_cpu: Some(0),
+        ..spec
+    };
+    let specs = tasks(&[
+        (3, on_first(Spec::new(worker).boost(6))),
+        (1, on_first(Spec::hog())),
+    ]);
+    for seed in SEEDS {
+        let played = |parts| {
+            Machine::new(2, seed, &specs)
+                .with_parts(parts)
+                .run(20 * SEC)
+        };
+        let with = share_pct(&played(Parts::ALL), 3..4);
+        let without = share_pct(&played(Parts::without(&[Feature::Admission])), 3..4);
+        println!("hog: {with} % of the CPU, {without} % without a bound");
+        assert!(with > without && with >= 10, "seed {seed}");
+    }
+}
+
 #[test]
 fn pinned_tasks_and_shared_queue_do_not_starve_each_other() {
     for (cpu_cnt, pinned_cnt, shared_cnt) in [(2, 3, 5), (4, 1, 8), (4, 4, 12)] {

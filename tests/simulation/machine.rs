@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::ops::Range;
 
 use scx_gamer::policy::{
-    DeadlineInput, Pick, PickInput, Preempt, PreemptInput, boost_earned, charge_ns, deadline_ns,
-    delta_ns, pick, preempt, slice_ns, span_ns, steal_first, vruntime_clamp, vtime_advance,
+    BOOST_MAX, BoostedLoad, DeadlineInput, Pick, PickInput, Preempt, PreemptInput, RAN_UNIT_NS,
+    boost_earned, boost_floor, charge_ns, deadline_ns, delta_ns, load_roll, pick, preempt,
+    slice_ns, span_ns, steal_first, vruntime_clamp, vtime_advance,
 };
 
 use crate::parts::Parts;
@@ -23,6 +24,8 @@ const WAIT_BOUND_NS: u64 = 300 * MS;
 const TICK_NS: u64 = 4 * MS;
 /// The longest unbroken turn beside others that wait.
 pub(crate) const TURN_NS_MAX: u64 = SLICE_NS + TICK_NS;
+/// Load is taken over windows of this length (`POLICY_REGIME_WINDOW_NS`).
+const WINDOW_NS: u64 = 32 * MS;
 const CLOCK_START_NS: u64 = u64::MAX - SEC;
 /// CPUs looked at for one arrival, at most.
 const PREEMPT_SCAN_MAX: usize = 64;
@@ -58,6 +61,29 @@ impl Queue {
     }
 }
 
+/// What boosted tasks took on some CPUs, and from which boost on they are admitted.
+#[derive(Debug, Default)]
+struct Admission {
+    load: BoostedLoad,
+    window_start_ns: u64,
+    floor: u32,
+}
+
+impl Admission {
+    /// Ends a window if it is over; `ran` are the sums of these CPUs' run time by boost.
+    fn roll(&mut self, now_ns: u64, ran: &RanByBoost, cpu_cnt: u64, bound: u32) {
+        let elapsed_ns = now_ns - self.window_start_ns;
+        if elapsed_ns < WINDOW_NS || bound == 0 {
+            return;
+        }
+        self.window_start_ns = now_ns;
+        load_roll(&mut self.load, ran, elapsed_ns * cpu_cnt);
+        self.floor = boost_floor(&self.load, bound, self.floor);
+    }
+}
+
+type RanByBoost = [u32; BOOST_MAX as usize + 1];
+
 #[derive(Debug, Default)]
 struct Cpu {
     llc: usize,
@@ -66,6 +92,8 @@ struct Cpu {
     /// Tells a `RunEnd` that is out of date: its run was cut short.
     run_idx: u64,
     own_queue: Queue,
+    boosted_ran: RanByBoost,
+    own_admission: Admission,
     /// How far from its own LLC the one is that it looked at last.
     foreign_step: usize,
 }
@@ -89,6 +117,7 @@ pub(crate) struct Machine {
     cpus: Vec<Cpu>,
     pub(crate) tasks: Vec<Task>,
     llc_queues: Vec<Queue>,
+    admissions: Vec<Admission>,
     idle_cpus: BTreeSet<usize>,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     event_cnt: u64,
@@ -113,6 +142,7 @@ impl Machine {
                 .map(|(idx, &spec)| Task::new(spec, idx % cpu_cnt, CLOCK_START_NS))
                 .collect(),
             llc_queues: vec![Queue::default()],
+            admissions: vec![Admission::default()],
             idle_cpus: (0..cpu_cnt).collect(),
             events: BinaryHeap::new(),
             event_cnt: 0,
@@ -144,6 +174,7 @@ impl Machine {
         }
         let llc_cnt = self.cpus.len().div_ceil(llc_cpu_cnt);
         self.llc_queues.resize_with(llc_cnt, Queue::default);
+        self.admissions.resize_with(llc_cnt, Admission::default);
         self
     }
 
@@ -263,7 +294,42 @@ impl Machine {
         if !self.parts.boosts {
             return 0;
         }
-        boost_earned(self.tasks[task].spec.boost, self.tasks[task].awake_run_ns)
+        let Task { cpu, spec, .. } = self.tasks[task];
+        let earned = boost_earned(spec.boost, self.tasks[task].awake_run_ns);
+        let Cpu {
+            llc,
+            own_queue,
+            own_admission,
+            ..
+        } = &self.cpus[cpu];
+        let mut floor = self.admissions[*llc].floor;
+        if !own_queue.is_empty() {
+            floor = floor.max(own_admission.floor);
+        }
+        if earned < floor { 0 } else { earned }
+    }
+
+    /// Counts a run for admission, under the boost that was earned.
+    fn note_boosted_run(&mut self, cpu: usize, task: usize, ran_ns: u64) {
+        let boost = boost_earned(self.tasks[task].spec.boost, self.tasks[task].awake_run_ns);
+        let units = u32::try_from(ran_ns / RAN_UNIT_NS).expect("BUG: a run of minutes");
+        let (now_ns, bound) = (self.now_ns, self.parts.boosted_max);
+        let ran = &mut self.cpus[cpu].boosted_ran[boost as usize];
+        *ran = ran.wrapping_add(units);
+        let own_ran = self.cpus[cpu].boosted_ran;
+        self.cpus[cpu]
+            .own_admission
+            .roll(now_ns, &own_ran, 1, bound);
+
+        let llc = self.cpus[cpu].llc;
+        let cpus = &self.cpus[self.cpus_of_llc(llc)];
+        let mut sums = RanByBoost::default();
+        for ran in cpus.iter().map(|cpu| cpu.boosted_ran) {
+            for (sum, ran) in sums.iter_mut().zip(ran) {
+                *sum = sum.wrapping_add(ran);
+            }
+        }
+        self.admissions[llc].roll(now_ns, &sums, cpus.len() as u64, bound);
     }
 
     fn insert(&mut self, task: usize) {
@@ -342,6 +408,7 @@ impl Machine {
             return;
         };
         let ran_ns = self.now_ns - self.cpus[cpu].run_start_ns;
+        self.note_boosted_run(cpu, prev, ran_ns);
         let task_ctx = &mut self.tasks[prev];
         self.vtime_ns = vtime_advance(self.vtime_ns, task_ctx.vruntime_ns, ran_ns);
         let charge = charge_ns(ran_ns, task_ctx.inv_weight);

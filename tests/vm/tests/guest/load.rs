@@ -115,6 +115,31 @@ fn play_and_check_waits(daemon: &mut Daemon, seconds: u32, load: &str) {
     }
 }
 
+#[test]
+#[ignore = "runs inside the VM"]
+fn beyond_their_bound_boosted_threads_leave_the_others_more() {
+    require_vm();
+    let played = |bound: &str| {
+        let mut daemon = Daemon::start(&["--boosted-max-pct", bound]);
+        // A real display would hold the frames back on 7.x.
+        let flags = ["--steam-app-id=42", "--display=timer", "--load=hogs=4"];
+        let game = Game::start(6, &flags);
+        let report = game.report(PATIENCE);
+        daemon.assert_in_charge();
+        let loops = report.background[0].loops;
+        let not_admitted = daemon.metrics().not_admitted;
+        println!(
+            "bound {bound} %: {:.1} fps, {loops} loops beside it, {not_admitted} times not admitted",
+            report.frames.fps
+        );
+        (loops, not_admitted)
+    };
+    let (loops, not_admitted) = played("100");
+    let (more_loops, bounded) = played("30");
+    assert_eq!(not_admitted, 0);
+    assert!(bounded > 0 && more_loops > loops);
+}
+
 /// The only test that takes a CPU away, and not just after a daemon has ended: 6.18 deadlocks when a
 /// CPU goes offline while a task storage map is freed (`bpf_map_free_deferred` waits for an RCU tasks
 /// trace grace period with migration disabled, that one for the end of the hotplug operation, and
