@@ -165,7 +165,10 @@ static __always_inline void roll_cpu_load(s32 cpu, u64 now_ns)
 	cctx->boost_floor = policy_boost_floor(&cctx->boosted, boosted_share_max, cctx->boost_floor);
 }
 
-/* Once per window, on whichever CPU comes first: the LLC's load, with it the regime and the boosts that count. */
+/*
+ * Once per window, on whichever CPU comes first: the LLC's load, and with it the regime and which boosts
+ * count.
+ */
 static __always_inline void roll_regime(s32 cpu, u64 now_ns)
 {
 	u32 llc = get_llc(cpu);
