@@ -293,7 +293,7 @@ pub fn preempt(input: &PreemptInput) -> Preempt {
 }
 
 /// The bound on boosted shares that `pct` per cent stand for; 0 (no bound) for 100.
-pub fn share_bound(pct: u32) -> u32 {
+pub const fn share_bound(pct: u32) -> u32 {
     if pct >= 100 { 0 } else { SHARE_ALL / 100 * pct }
 }
 

@@ -15,6 +15,12 @@ const ABUSER: Pattern = Pattern::Burst {
     sleep_ns: 10 * US,
 };
 
+/// Sleeps too often to count as a spinner, and a few of it want more than there is.
+const WORKER: Pattern = Pattern::Burst {
+    run_ns: 9 * MS,
+    sleep_ns: 3 * MS,
+};
+
 /// `groups` of equal tasks, in order.
 fn tasks(groups: &[(usize, Spec)]) -> Vec<Spec> {
     groups
@@ -260,20 +266,15 @@ fn share_pct(machine: &Machine, tasks: std::ops::Range<usize>) -> u64 {
     ran_ns(&machine.tasks[tasks]) * 100 / ran_ns(&machine.tasks)
 }
 
-/// Workers that sleep too often to count as spinners and want twice the machine, the few that are more
-/// urgent, and hogs.
+/// Workers that want twice the machine, the few that are more urgent, and hogs.
 #[test]
 fn boosted_load_beyond_its_bound_leaves_the_rest_their_part_and_the_most_urgent_their_boost() {
-    let worker = Pattern::Burst {
-        run_ns: 9 * MS,
-        sleep_ns: 3 * MS,
-    };
     let urgent = Pattern::Periodic {
         period_ns: 10 * MS,
         run_ns: 500 * US,
     };
     let specs = tasks(&[
-        (6, Spec::new(worker).boost(6)),
+        (6, Spec::new(WORKER).boost(6)),
         (2, Spec::new(urgent).boost(7)),
         (4, Spec::hog()),
     ]);
@@ -302,16 +303,12 @@ fn boosted_load_beyond_its_bound_leaves_the_rest_their_part_and_the_most_urgent_
 /// The same on one CPU of two, for those who may use no other.
 #[test]
 fn who_has_one_cpu_only_gets_a_part_of_it_beside_boosted_load_that_is_bound_to_it() {
-    let worker = Pattern::Burst {
-        run_ns: 9 * MS,
-        sleep_ns: 3 * MS,
-    };
     let on_first = |spec: Spec| Spec {
         pinned_cpu: Some(0),
         ..spec
     };
     let specs = tasks(&[
-        (3, on_first(Spec::new(worker).boost(6))),
+        (3, on_first(Spec::new(WORKER).boost(6))),
         (1, on_first(Spec::hog())),
     ]);
     for seed in SEEDS {

@@ -1,7 +1,7 @@
 //! The parts of the policy that can be switched off, as far as the simulated machine has them.
 
 use scx_gamer::config::Feature;
-use scx_gamer::policy::{CREDIT_NS, SHARE_ALL};
+use scx_gamer::policy::{CREDIT_NS, share_bound};
 
 use crate::machine::{SLICE_NS, SLICE_NS_MIN};
 
@@ -9,7 +9,7 @@ use crate::machine::{SLICE_NS, SLICE_NS_MIN};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parts {
     pub(crate) boosts: bool,
-    /// The share of CPU time that boosted tasks may take, of `SHARE_ALL`; 0: no bound.
+    /// The share of CPU time that boosted tasks may take, see `share_bound`; 0: no bound.
     pub(crate) boosted_max: u32,
     pub(crate) recent_run: bool,
     pub(crate) preempts: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Parts {
 impl Parts {
     pub(crate) const ALL: Self = Self {
         boosts: true,
-        boosted_max: SHARE_ALL / 100 * 90,
+        boosted_max: share_bound(90),
         recent_run: true,
         preempts: true,
         credit_ns: CREDIT_NS,
