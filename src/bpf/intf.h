@@ -259,7 +259,8 @@ struct task_ctx {
 	u64 deadline_ns;   /* of the last enqueue */
 	struct policy_rate rate;
 	u32 inv_weight;	   /* policy_inv_weight() */
-	u32 roles_checked; /* when the roles were last derived, in units of 2^20 ns (about 1 ms) */
+	u16 roles_checked; /* when the roles were last derived, in units of 2^22 ns (about 4 ms) */
+	u16 pad;
 	u16 queue_idx;	   /* where it waits: QUEUE_NONE, or an index into `queues` */
 	u16 roles;	   /* set of enum role */
 	u8 boost;	   /* of the roles, before it has to be earned */

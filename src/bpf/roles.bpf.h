@@ -11,8 +11,12 @@
 #include "context.bpf.h"
 #include "evidence.bpf.h"
 
-/* In the unit of task_ctx.roles_checked: about 50 ms. */
-#define ROLES_REFRESH 48
+/*
+ * In the unit of task_ctx.roles_checked: about 50 ms. That wraps after 275 s; who has slept for just so long
+ * keeps what it had for the first 50 ms.
+ */
+#define ROLES_REFRESH	    12
+#define ROLES_CHECKED_SHIFT 22
 
 /* From this nice value up a task says itself that it can wait. */
 #define BACKGROUND_NICE_MIN 10
@@ -109,9 +113,9 @@ __noinline int derive_roles(struct task_struct *p __arg_trusted,
 
 static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx *tctx, u64 now_ns)
 {
-	u32 now = (u32)(now_ns >> 20);
+	u16 now = now_ns >> ROLES_CHECKED_SHIFT;
 
-	if (tctx->roles && now - tctx->roles_checked < ROLES_REFRESH)
+	if (tctx->roles && (u16)(now - tctx->roles_checked) < ROLES_REFRESH)
 		return;
 	tctx->roles_checked = now;
 	derive_roles(p, tctx);
