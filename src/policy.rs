@@ -53,6 +53,25 @@ pub const FRAME_PAUSE_NS: u64 = intf::POLICY_FRAME_PAUSE_NS as u64;
 /// So many intervals in a row make a rate.
 pub const FRAME_RUN: usize = intf::POLICY_FRAME_RUN as usize;
 
+/// The kind of CPU on which a waking task looks for an idle one first; `None`: any.
+pub fn cpus_first(boost: u32, is_background: bool) -> Option<CpuKind> {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    match unsafe { intf::policy_cpus_first(boost, is_background) } {
+        intf::POLICY_CPUS_FAST => Some(CpuKind::Fast),
+        intf::POLICY_CPUS_OTHER => Some(CpuKind::Other),
+        _ => None,
+    }
+}
+
+/// Where CPUs differ: those that suit the pipeline, and the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CpuKind {
+    /// With the larger cache, or quicker.
+    Fast,
+    /// All others.
+    Other,
+}
+
 /// What a CPU that needs work takes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pick {

@@ -146,8 +146,12 @@ static __always_inline bool may_find_work(s32 cpu)
  */
 static __always_inline void call_missed_idle(struct task_struct *p, s32 cpu)
 {
+	s32 idle_cpu = -EBUSY;
+
 	if (is_waiting(QUEUE_OF_LLC(get_llc(cpu))))
-		call_any_idle_cpu(p);
+		idle_cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	if (idle_cpu >= 0)
+		call_idle_cpu(idle_cpu);
 }
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "accounting.bpf.h"
 #include "preempt.bpf.h"
+#include "select_cpu.bpf.h"
 #include "task_life.bpf.h"
 
 static __always_inline bool is_percpu_kthread(const struct task_struct *p,
@@ -75,19 +76,8 @@ static __always_inline void call_idle_cpu(s32 cpu)
 	count(STAT_KICK_IDLE);
 }
 
-/* Wakes an idle CPU that @p may use, so that it looks at the queues; whether there was one. */
-static __always_inline bool call_any_idle_cpu(struct task_struct *p)
-{
-	s32 cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
-
-	if (cpu < 0)
-		return false;
-	call_idle_cpu(cpu);
-	return true;
-}
-
-static __always_inline void call_for(struct task_struct *p, const struct arrival *who, s32 home_cpu,
-				     bool fixed)
+static __always_inline void call_for(struct task_struct *p, const struct task_ctx *tctx,
+				     const struct arrival *who, s32 home_cpu, bool fixed)
 {
 	s32 cpu;
 
@@ -99,8 +89,11 @@ static __always_inline void call_for(struct task_struct *p, const struct arrival
 		}
 		return;
 	}
-	if (call_any_idle_cpu(p))
+	cpu = claim_idle_cpu(p, tctx, home_cpu, who->boost);
+	if (cpu >= 0) {
+		call_idle_cpu(cpu);
 		return;
+	}
 	cpu = find_victim(p, who, home_cpu);
 	if (cpu >= 0)
 		kick_victim(cpu);
@@ -166,7 +159,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 		count(STAT_NOT_ADMITTED);
 
 	if (may_take_home(p, &who, home_cpu, llc, fixed, enq_flags)) {
-		idle_cpu = fixed ? -1 : scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+		idle_cpu = fixed ? -1 : claim_idle_cpu(p, tctx, home_cpu, who.boost);
 		if (idle_cpu < 0) {
 			take_home(p, home_cpu, slice_of_queue(queue_idx, llc), enq_flags);
 			return;
@@ -185,7 +178,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	if (idle_cpu >= 0)
 		call_idle_cpu(idle_cpu);
 	else
-		call_for(p, &who, home_cpu, fixed);
+		call_for(p, tctx, &who, home_cpu, fixed);
 }
 
 #endif

@@ -14,6 +14,7 @@
 #include "policy_lock.h"
 #include "policy_net.h"
 #include "policy_pick.h"
+#include "policy_place.h"
 #include "policy_preempt.h"
 #include "policy_rate.h"
 #include "policy_regime.h"

@@ -32,12 +32,15 @@ const volatile u32 roles_of_boost[POLICY_BOOST_MAX + 1];
 const volatile u32 boosted_share_max;
 
 /*
- * The next eight switch off a part of the policy, to measure what it buys. Without all of them every
+ * The next nine switch off a part of the policy, to measure what it buys. Without all of them every
  * task still runs within its bound; what that rests on has no knob.
  */
 
 /* A waking task goes straight to an idle CPU. */
 const volatile bool dispatch_direct = true;
+
+/* Among idle CPUs cache, core and kind of CPU count. */
+const volatile bool placement_counts = true;
 
 /* A woken kernel thread of one CPU goes straight there. */
 const volatile bool kthreads_direct = true;
@@ -59,6 +62,13 @@ const volatile bool loans_count = true;
 
 /* How far behind the virtual now a waking task may stay, in ns; 0: it keeps no credit. */
 const volatile u64 sleep_credit_ns = POLICY_CREDIT_NS;
+
+/* There is something to choose among idle CPUs: several LLCs, SMT, or CPUs of two kinds. */
+const volatile bool cpus_have_order = false;
+
+/* Some CPUs suit the pipeline better than others: those of `fast_cpus`, a bit each. */
+const volatile bool cpus_differ = false;
+const volatile u64 fast_cpus[MAX_CPUS / 64];
 
 /* Highest CPU id + 1. */
 const volatile u32 cpu_id_cnt = 1;

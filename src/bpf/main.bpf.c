@@ -31,8 +31,7 @@ struct {
 s32 BPF_STRUCT_OPS(gamer_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
 	lend_boost(p);
-	/* The search would claim an idle CPU; enqueue looks for one, once the task is counted. */
-	return dispatch_direct ? select_warm_cpu(p, prev_cpu, wake_flags) : prev_cpu;
+	return dispatch_direct ? select_idle_cpu(p, prev_cpu) : prev_cpu;
 }
 
 void BPF_STRUCT_OPS(gamer_enqueue, struct task_struct *p, u64 enq_flags)
@@ -180,9 +179,11 @@ void BPF_STRUCT_OPS(gamer_dump_task, struct scx_dump_ctx *dctx, struct task_stru
 
 s32 BPF_STRUCT_OPS_SLEEPABLE(gamer_init)
 {
+	s32 err = make_cpu_kinds();
 	u32 llc, cpu;
-	s32 err;
 
+	if (err)
+		return err;
 	bpf_for (llc, 0, llc_cnt) {
 		err = scx_bpf_create_dsq(dsq_of_queue(QUEUE_OF_LLC(llc)),
 					 node_of_llc[llc & (MAX_LLCS - 1)]);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * CPU selection: an idle CPU that shares cache with the task's last one, if there is any;
- * the task then goes straight to that CPU and skips the queues.
+ * CPU selection: where an idle CPU is looked for, and in which order.
  *
- * The kernel's default selection is used for the search: it prefers the last CPU, then
- * whole idle cores, then the LLC, then the NUMA node, and honours the affinity. For a synchronous
- * wake-up it may also answer the waker's own, busy CPU: two threads that wake each other there
- * would keep it from ever looking at its queue, so who has no other CPU comes first.
+ * A waking task goes straight to an idle CPU while nobody waits whom it would overtake: no queue is
+ * touched, and nobody else is woken. Otherwise it waits in a queue, and an idle CPU is called to look
+ * at that.
+ *
+ * Which CPU: one of the kind that suits the task (policy_place.h), then any; each time in the kernel's own
+ * order: the last CPU, cores that are idle as a whole before others, the same LLC, the same node.
+ * Where there is nothing to choose (one LLC, no SMT, CPUs of one kind) the last CPU comes first.
  */
 #ifndef SCX_GAMER_SELECT_CPU_BPF_H
 #define SCX_GAMER_SELECT_CPU_BPF_H
@@ -16,17 +18,98 @@
 #include "stats.bpf.h"
 #include "task_life.bpf.h"
 
-static __always_inline s32 select_warm_cpu(struct task_struct *p, s32 prev_cpu, u64 wake_flags)
-{
-	bool is_idle = false;
-	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
-	struct task_ctx *tctx = get_task_ctx(p);
+/* By enum policy_cpus; made by init where CPUs differ. */
+struct cpu_kind {
+	struct bpf_cpumask __kptr *mask;
+};
+private(CPU_KINDS) struct cpu_kind cpu_kinds[POLICY_CPUS_KIND_CNT];
 
-	if (tctx && is_idle && !is_waiting(QUEUE_OF_CPU(cpu))) {
-		begin_wait(p, tctx, SCX_ENQ_WAKEUP, scx_bpf_now());
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
-		count(STAT_DISPATCH_IDLE);
+static __always_inline bool is_fast(u32 cpu)
+{
+	return fast_cpus[cpu / 64 & (MAX_CPUS / 64 - 1)] & 1ULL << cpu % 64;
+}
+
+static __always_inline s32 make_cpu_kind(enum policy_cpus kind)
+{
+	struct bpf_cpumask *mask = bpf_cpumask_create();
+	u32 cpu;
+
+	if (!mask)
+		return -ENOMEM;
+	bpf_for (cpu, 0, cpu_id_cnt) {
+		if (is_fast(cpu) == (kind == POLICY_CPUS_FAST))
+			bpf_cpumask_set_cpu(cpu, mask);
 	}
+	mask = bpf_kptr_xchg(&cpu_kinds[kind].mask, mask);
+	if (mask)
+		bpf_cpumask_release(mask);
+	return 0;
+}
+
+static __always_inline s32 make_cpu_kinds(void)
+{
+	s32 err = 0;
+
+	if (cpus_differ)
+		err = make_cpu_kind(POLICY_CPUS_FAST) ?: make_cpu_kind(POLICY_CPUS_OTHER);
+	return err;
+}
+
+static __always_inline enum policy_cpus first_kind_of(const struct task_ctx *tctx, u32 boost)
+{
+	return policy_cpus_first(boost, tctx->roles & (1U << ROLE_BACKGROUND));
+}
+
+/* Takes an idle CPU in the kernel's order from those of one kind that @p may use. */
+static __always_inline s32 claim_idle_of_kind(struct task_struct *p, s32 home_cpu,
+					      enum policy_cpus kind)
+{
+	struct bpf_cpumask *mask;
+
+	if (kind >= POLICY_CPUS_KIND_CNT)
+		return -EBUSY;
+	mask = cpu_kinds[kind].mask;
+	return mask ? scx_bpf_select_cpu_and(p, home_cpu, 0, cast_mask(mask), 0) : -EBUSY;
+}
+
+/*
+ * Takes an idle CPU that @p may use; below 0: there is none. Who takes one has to see to it that
+ * it looks for work. A function of its own, so that it is verified once.
+ */
+__noinline s32 claim_idle_cpu(struct task_struct *p __arg_trusted,
+			      const struct task_ctx *tctx __arg_nonnull, s32 home_cpu, u32 boost)
+{
+	s32 cpu = -EBUSY;
+
+	if (!placement_counts || !cpus_have_order || !__COMPAT_HAS_scx_bpf_select_cpu_and)
+		return scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	if (cpus_differ)
+		cpu = claim_idle_of_kind(p, home_cpu, first_kind_of(tctx, boost));
+	return cpu < 0 ? scx_bpf_select_cpu_and(p, home_cpu, 0, p->cpus_ptr, 0) : cpu;
+}
+
+/*
+ * The CPU that a waking task goes straight to, or its last one. Where there is nothing to choose that is only the
+ * last one, if idle: the others are called by enqueue, and whichever comes first takes the task.
+ * (Tried: straight to any idle CPU; no verdict beside hogs, the tail of a compile a little worse.)
+ */
+static __always_inline s32 select_idle_cpu(struct task_struct *p, s32 prev_cpu)
+{
+	struct task_ctx *tctx = get_task_ctx(p);
+	s32 cpu = -EBUSY;
+
+	if (!tctx || is_waiting(QUEUE_OF_CPU(prev_cpu)) || is_waiting(QUEUE_OF_LLC(get_llc(prev_cpu))))
+		return prev_cpu;
+	if (placement_counts && cpus_have_order)
+		cpu = claim_idle_cpu(p, tctx, prev_cpu, tctx->boost);
+	else if (bpf_cpumask_test_cpu(prev_cpu, p->cpus_ptr) &&
+		 scx_bpf_test_and_clear_cpu_idle(prev_cpu))
+		cpu = prev_cpu;
+	if (cpu < 0)
+		return prev_cpu;
+	begin_wait(p, tctx, SCX_ENQ_WAKEUP, scx_bpf_now());
+	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
+	count(STAT_DISPATCH_IDLE);
 	return cpu;
 }
 

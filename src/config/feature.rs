@@ -32,6 +32,8 @@ pub enum Feature {
     BusySlices,
     /// A waking thread goes straight to an idle CPU instead of through a queue
     DirectDispatch,
+    /// Among idle CPUs cache, core and kind of CPU count, where they differ
+    Placement,
     /// A waking kernel thread of one CPU goes straight there instead of through its queue
     KernelThreads,
 }
@@ -41,10 +43,7 @@ impl Feature {
     /// something does (docs/benchmarks.md).
     #[must_use]
     pub fn is_default(self) -> bool {
-        !matches!(
-            self,
-            Self::FrameClock | Self::Rates | Self::Loans | Self::DirectDispatch
-        )
+        !matches!(self, Self::FrameClock | Self::Rates | Self::Loans)
     }
 
     /// Gives `config` the values with which this part decides nothing.
@@ -61,6 +60,7 @@ impl Feature {
             Self::Preempt => config.arrivals_preempt = false,
             Self::BusySlices => config.slice_min = config.slice,
             Self::DirectDispatch => config.dispatch_direct = false,
+            Self::Placement => config.placement_counts = false,
             Self::KernelThreads => config.kthreads_direct = false,
         }
     }

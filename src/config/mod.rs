@@ -41,6 +41,8 @@ pub struct Config {
     pub wait_bound: Nanoseconds,
     /// A waking thread goes straight to an idle CPU.
     pub dispatch_direct: bool,
+    /// Among idle CPUs cache, core and kind of CPU count.
+    pub placement_counts: bool,
     /// A woken kernel thread of one CPU goes straight there.
     pub kthreads_direct: bool,
     /// An arrival may put off a running thread.
@@ -171,6 +173,7 @@ impl Config {
             })?,
             wait_bound,
             dispatch_direct: true,
+            placement_counts: true,
             kthreads_direct: true,
             arrivals_preempt: true,
             recent_run_counts: true,
@@ -262,7 +265,7 @@ mod tests {
         assert_eq!(config.slice_min.get(), 500_000);
         let windows = config.input_windows.map(Nanoseconds::get);
         assert_eq!(windows, [10_000_000; DEVICE_CLASS_CNT]);
-        assert!(!config.dispatch_direct && config.kthreads_direct);
+        assert!(!config.loans_count && config.kthreads_direct);
         assert_eq!(config.wait_bound.get(), 300_000_000);
         assert_eq!(config.busy_threshold.get(), 85);
         assert_eq!(config.boosted_max.get(), 90);
@@ -289,8 +292,8 @@ mod tests {
 
     #[test]
     fn a_feature_is_switched_on_or_off_and_not_both() {
-        let with = config(&["--with", "direct-dispatch,boost"]).expect("features");
-        assert!(with.dispatch_direct && with.without.is_empty());
+        let with = config(&["--with", "loans,boost"]).expect("features");
+        assert!(with.loans_count && with.without.is_empty());
         assert_eq!(
             with.boost_of_role(),
             config(&[]).expect("defaults").boost_of_role()

@@ -70,6 +70,12 @@ pub fn run(config: &Config) -> Result<()> {
             "scx_gamer schedules {} CPUs; stop it with Ctrl-C or `systemctl stop scx_gamer`",
             layout.places().len()
         );
+        let fast: Vec<u16> = layout.fast_cpus().collect();
+        if !fast.is_empty() {
+            info!(
+                "the game's pipeline wakes on CPUs {fast:?} first: the others are slower or have less cache"
+            );
+        }
         statistics.begin_session();
         let told_to_stop = wait(&attached, &layout, &mut sensors, &mut statistics, &stop)?;
         let report = attached.finish()?;

@@ -25,6 +25,7 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.boosted_share_max = policy::share_bound(config.boosted_max.get());
     rodata.roles_of_boost = policy::roles_of_boost(&config.boost_of_role());
     rodata.dispatch_direct = config.dispatch_direct;
+    rodata.placement_counts = config.placement_counts;
     rodata.kthreads_direct = config.kthreads_direct;
     rodata.arrivals_preempt = config.arrivals_preempt;
     rodata.recent_run_counts = config.recent_run_counts;
@@ -44,6 +45,11 @@ pub(super) fn apply_layout(skel: &mut OpenBpfSkel<'_>, layout: &Layout) -> Resul
         .context("BUG: the scheduler object has no read-only data")?;
     rodata.cpu_id_cnt = layout.cpu_id_count();
     rodata.llc_cnt = u32::from(layout.llc_count());
+    rodata.cpus_have_order = layout.cpus_have_order();
+    rodata.cpus_differ = layout.fast_cpus().next().is_some();
+    for cpu in layout.fast_cpus() {
+        rodata.fast_cpus[usize::from(cpu) / 64] |= 1 << (cpu % 64);
+    }
     for (position, place) in (0u16..).zip(layout.places()) {
         let llc = usize::from(place.llc);
         rodata.llc_of_cpu[usize::from(place.cpu)] = place.llc;

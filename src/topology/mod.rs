@@ -1,5 +1,9 @@
 //! The machine's CPUs, caches and nodes, in the shape that the BPF side needs.
 
+mod kinds;
+
+use std::collections::BTreeSet;
+
 use scx_utils::{NR_CPU_IDS, Topology};
 use thiserror::Error;
 
@@ -33,6 +37,8 @@ pub struct CpuPlace {
     pub llc: u16,
     /// NUMA node id.
     pub node: u16,
+    /// Whether it suits the pipeline better than other CPUs; of none where they are all alike.
+    pub is_fast: bool,
 }
 
 /// Where each CPU stands. Offline CPUs are absent; the scheduler restarts when one comes online.
@@ -41,6 +47,7 @@ pub struct Layout {
     places: Vec<CpuPlace>,
     llc_count: u16,
     cpu_id_count: u32,
+    has_siblings: bool,
 }
 
 impl Layout {
@@ -51,7 +58,25 @@ impl Layout {
     pub fn of(topology: &Topology) -> Result<Self, TopologyError> {
         let caches = topology.all_llcs.values();
         let caches = caches.map(|cache| (cache.node_id, cache.all_cpus.keys().copied()));
-        Self::new(caches, *NR_CPU_IDS)
+        let layout = Self::new(caches, *NR_CPU_IDS)?;
+        let traits = topology.all_cpus.values().map(|cpu| kinds::CpuTraits {
+            cpu: cpu.id,
+            capacity: cpu.cpu_capacity,
+            cache_bytes: cpu.cache_size,
+        });
+        let fast = kinds::fast_cpus(&traits.collect::<Vec<_>>());
+        Ok(layout.with_kinds(&fast, topology.smt_enabled))
+    }
+
+    /// The same machine, on which `fast` CPUs suit the pipeline better than the others, and cores have
+    /// several CPUs or one.
+    #[must_use]
+    pub fn with_kinds(mut self, fast: &BTreeSet<usize>, has_siblings: bool) -> Self {
+        for place in &mut self.places {
+            place.is_fast = fast.contains(&usize::from(place.cpu));
+        }
+        self.has_siblings = has_siblings;
+        self
     }
 
     /// Describes a machine by its last-level caches, each with its node and its online CPUs, and by
@@ -81,7 +106,12 @@ impl Layout {
                     .filter(|&cpu| u32::from(cpu) < cpu_id_count)
                     .ok_or_else(|| too_many.clone())?;
                 let node = u16::try_from(node).unwrap_or(0);
-                places.push(CpuPlace { cpu, llc, node });
+                places.push(CpuPlace {
+                    cpu,
+                    llc,
+                    node,
+                    is_fast: false,
+                });
             }
         }
         let llc_count = u16::try_from(count)
@@ -92,7 +122,20 @@ impl Layout {
             places,
             llc_count: llc_count.max(1),
             cpu_id_count,
+            has_siblings: false,
         })
+    }
+
+    /// The CPUs that suit the pipeline better than the others; none where all are alike.
+    pub fn fast_cpus(&self) -> impl Iterator<Item = u16> {
+        let fast = self.places.iter().filter(|place| place.is_fast);
+        fast.map(|place| place.cpu)
+    }
+
+    /// Whether there is more to choose among idle CPUs than that they are idle.
+    #[must_use]
+    pub fn cpus_have_order(&self) -> bool {
+        self.llc_count > 1 || self.has_siblings || self.fast_cpus().next().is_some()
     }
 
     /// The CPUs, those of one cache next to each other.

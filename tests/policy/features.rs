@@ -42,6 +42,7 @@ fn decision(feature: Feature, config: &Config) -> u64 {
         Feature::Loans => config.loans_count.into(),
         Feature::Preempt => config.arrivals_preempt.into(),
         Feature::DirectDispatch => config.dispatch_direct.into(),
+        Feature::Placement => config.placement_counts.into(),
         Feature::KernelThreads => config.kthreads_direct.into(),
     }
 }

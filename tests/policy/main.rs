@@ -10,6 +10,7 @@ mod inputs;
 mod lock;
 mod net;
 mod pick;
+mod place;
 mod preempt;
 mod rate;
 mod regime;

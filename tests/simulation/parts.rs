@@ -43,6 +43,7 @@ impl Parts {
                 | Feature::Rates
                 | Feature::Loans
                 | Feature::DirectDispatch
+                | Feature::Placement
                 | Feature::KernelThreads => {}
             }
         }

@@ -44,7 +44,8 @@ fn every_program_passes_the_verifier() {
     let one = Layout::of(&Topology::new().unwrap()).unwrap();
     assert_eq!(one.llc_count(), 1);
     let two = Layout::new([(0, 0..1), (1, 1..2)].into_iter(), 2).unwrap();
-    for (preset, layout) in [("one_llc", one), ("two_llcs", two)] {
+    let kinds = two.clone().with_kinds(&[0].into(), true);
+    for (preset, layout) in [("one_llc", one), ("two_llcs", two), ("two_kinds", kinds)] {
         for (program, insns) in daemon::verify(&config, &layout).unwrap() {
             report(preset, &program, insns);
         }
