@@ -16,7 +16,7 @@ pub use crate::intf::{
     policy_frame as FrameClock, policy_load as BoostedLoad, policy_lock_claim as LockClaim,
     policy_lock_holder as LockHolder, policy_net as TrafficState, policy_pick_in as PickInput,
     policy_preempt_in as PreemptInput, policy_rate as RateState, policy_roles_in as RolesInput,
-    policy_sample as SampleState,
+    policy_sample as SampleState, policy_waiter as Waiter,
 };
 
 /// The unit in which run time is summed by boost, in ns.
@@ -396,4 +396,26 @@ pub fn lock_claim_pi(word: u32) -> LockClaim {
 pub fn lock_outcome(claim: &LockClaim, holder: &LockHolder) -> u32 {
     // SAFETY: reads two valid structs through references that outlive the call.
     unsafe { intf::policy_lock_outcome(claim, holder) }
+}
+
+/// Waiters that are remembered for the holder of a lock; the places are as many.
+pub const WAITERS_MAX: usize = intf::POLICY_WAITERS_MAX as usize;
+
+/// The boost of the most urgent of those who wait.
+pub fn inherited(waiters: &[Waiter; WAITERS_MAX]) -> u32 {
+    // SAFETY: reads the array, which has as many elements as the function takes.
+    unsafe { intf::policy_inherited(waiters.as_ptr()) }
+}
+
+/// The place of a waiter; `None`: the others are as urgent.
+pub fn waiter_place(waiters: &[Waiter; WAITERS_MAX], pid: u32, boost: u32) -> Option<usize> {
+    // SAFETY: reads the array, which has as many elements as the function takes.
+    let place = unsafe { intf::policy_waiter_place(waiters.as_ptr(), pid, boost) } as usize;
+    (place < WAITERS_MAX).then_some(place)
+}
+
+/// Whether a wait that has lasted for so long still lends its boost.
+pub fn wait_counts(waited_ns: i64) -> bool {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_wait_counts(waited_ns) }
 }

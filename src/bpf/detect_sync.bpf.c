@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The sync detector: notes for which lock a thread is about to wait and, where that can be known,
- * who holds it. It decides nothing.
+ * who holds it. That one inherits the boost of who waits (inherit.bpf.h).
  *
  * Looked at are threads of the game's family and those with evidence of their own; all others leave
  * at once. What memory is read is the waiter's own. Whom to believe is in policy_lock.h; here
@@ -29,6 +29,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include "evidence.bpf.h"
+#include "inherit.bpf.h"
 #include "locks.bpf.h"
 
 char _license[] SEC("license") = "GPL";
@@ -170,6 +171,81 @@ static __always_inline bool is_alive(const struct task_struct *task)
 	return !task->exit_state && !(task->flags & PF_EXITING);
 }
 
+/*
+ * Hands the boost of the waiter on to the holder, and to whom that waits for itself. The last of them is left
+ * for dispatch, which this CPU will ask as soon as the waiter sleeps.
+ */
+static __always_inline void inherit(const struct wait *wait, struct lock_wait *own,
+				    struct lock_counters *counters)
+{
+	struct task_ctx *tctx = bpf_task_storage_get(&task_ctxs, wait->waiter, NULL, 0);
+	struct wait_link link = {
+	    .lock = own->lock,
+	    .waiter = wait->waiter->pid,
+	    .holder = own->holder,
+	};
+	u32 key = 0, last;
+	u32 *hurry = bpf_map_lookup_elem(&lock_hurry, &key);
+
+	own->boost = 0;
+	if (!tctx || !hurry || !own->holder)
+		return;
+	link.boost = policy_max(tctx->boost, tctx->inherited);
+	if (!link.boost)
+		return;
+	own->boost = link.boost;
+	counters->inherited_cnt++;
+	for (u32 i = 0; i < POLICY_INHERIT_CHAIN_MAX; i++) {
+		last = link.holder;
+		if (!raise_next(&link))
+			break;
+	}
+	*hurry = last;
+}
+
+/* The others who wait for the lock that the former holder had wait for its new one. */
+static __always_inline void take_over(struct task_struct *heir, u64 lock, struct lock_hold *from)
+{
+	for (u32 i = 0; i < POLICY_WAITERS_MAX; i++) {
+		struct wait_link link = {
+		    .lock = lock,
+		    .waiter = from->waiters[i].pid,
+		    .boost = from->waiters[i].boost,
+		};
+		struct task_struct *waiter;
+		struct lock_wait *wait;
+
+		if (!link.waiter || from->waiters[i].lock != lock)
+			continue;
+		from->waiters[i].pid = 0;
+		waiter = bpf_task_from_pid(link.waiter);
+		if (!waiter)
+			continue;
+		wait = bpf_task_storage_get(&lock_waits, waiter, NULL, 0);
+		if (wait && wait->since_ns && wait->lock == lock) {
+			wait->holder = heir->pid;
+			wait->holder_tgid = heir->tgid;
+			raise(heir, &link);
+		}
+		bpf_task_release(waiter);
+	}
+}
+
+/* @has_it: the wait has ended with the lock, or with an attempt at it that follows at once. */
+static __always_inline void disinherit(struct task_struct *waiter, struct lock_wait *own, bool has_it)
+{
+	struct task_struct *holder = bpf_task_from_pid(own->holder);
+	struct lock_hold *hold;
+
+	if (!holder)
+		return;
+	hold = bpf_task_storage_get(&lock_holds, holder, NULL, 0);
+	if (hold && has_it)
+		take_over(waiter, own->lock, hold);
+	take_out(holder, waiter->pid);
+	bpf_task_release(holder);
+}
+
 /* Judges the claim and notes the wait. */
 static __always_inline int note(struct wait *wait)
 {
@@ -196,6 +272,9 @@ static __always_inline int note(struct wait *wait)
 	own = bpf_task_storage_get(&lock_waits, wait->waiter, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!own || !counters)
 		return 0;
+	/* The end of the last wait was missed. */
+	if (wait->may_ask && own->since_ns && own->holder && own->boost)
+		disinherit(wait->waiter, own, false);
 	own->lock = wait->lock;
 	own->kind = kind;
 	own->holder = kind < POLICY_LOCK_SILENT ? owner_pid : 0;
@@ -203,18 +282,24 @@ static __always_inline int note(struct wait *wait)
 	own->since_ns = bpf_ktime_get_ns();
 	if (kind < POLICY_LOCK_CNT)
 		counters->begun_cnt[kind]++;
+	if (wait->may_ask)
+		inherit(wait, own, counters);
 	return 0;
 }
 
-static __always_inline int end_wait(void)
+static __always_inline int end_wait(bool may_ask, bool has_it)
 {
-	struct lock_wait *own = bpf_task_storage_get(&lock_waits, bpf_get_current_task_btf(), NULL, 0);
+	struct task_struct *waiter = bpf_get_current_task_btf();
+	struct lock_wait *own = bpf_task_storage_get(&lock_waits, waiter, NULL, 0);
 	struct lock_counters *counters = get_counters();
 
 	if (!own || !own->since_ns || !counters)
 		return 0;
 	own->since_ns = 0;
+	if (may_ask && own->holder && own->boost)
+		disinherit(waiter, own, has_it);
 	own->holder = 0;
+	own->boost = 0;
 	counters->ended_cnt++;
 	return 0;
 }
@@ -322,12 +407,15 @@ static __always_inline int on_ntsync(struct file *file, u32 cmd, u64 argp, bool 
 	SEC("?fexit/" function)                                                                    \
 	int BPF_PROG(name##_fexit)                                                                 \
 	{                                                                                          \
-		return end_wait();                                                                 \
+		u64 ret = -1ULL;                                                                   \
+                                                                                                   \
+		bpf_get_func_ret(ctx, &ret);                                                       \
+		return end_wait(true, !(u32)ret);                                                  \
 	}                                                                                          \
 	SEC("?kretprobe/" function)                                                                \
 	int BPF_KRETPROBE(name##_kretprobe)                                                        \
 	{                                                                                          \
-		return end_wait();                                                                 \
+		return end_wait(false, false);                                                     \
 	}
 
 SEC("?fentry/futex_wait")

@@ -10,6 +10,7 @@
 
 #include "accounting.bpf.h"
 #include "enqueue.bpf.h"
+#include "hurry.bpf.h"
 
 static __always_inline bool take_from(u32 idx, enum stat_idx stat)
 {

@@ -11,6 +11,7 @@
 #include "policy_deadline.h"
 #include "policy_frame.h"
 #include "policy_hist.h"
+#include "policy_inherit.h"
 #include "policy_lock.h"
 #include "policy_net.h"
 #include "policy_pick.h"
@@ -220,14 +221,21 @@ struct lock_wait {
 	u32 holder;	 /* the thread's id in the kernel (init namespace); 0: unknown */
 	u32 holder_tgid; /* its process */
 	u32 kind;	 /* POLICY_LOCK_* */
-	u32 pad;
+	u32 boost;	 /* that the holder has inherited from it; 0: none */
 };
 ASSERT_LAYOUT(struct lock_wait, 32);
+
+/* Who waits for what one task holds (`lock_holds`, task storage). */
+struct lock_hold {
+	struct policy_waiter waiters[POLICY_WAITERS_MAX];
+};
+ASSERT_LAYOUT(struct lock_hold, 64);
 
 /* Waits of the tasks that the sync detector looks at, on each CPU. */
 struct lock_counters {
 	u64 begun_cnt[POLICY_LOCK_CNT]; /* by what is known of them, POLICY_LOCK_* */
 	u64 ended_cnt;
+	u64 inherited_cnt; /* of those begun, the holder has inherited the waiter's boost */
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct lock_counters, 64);
 
@@ -261,7 +269,8 @@ struct task_ctx {
 	struct policy_rate rate;
 	u32 inv_weight;	   /* policy_inv_weight() */
 	u16 roles_checked; /* when the roles were last derived, in units of 2^22 ns (about 4 ms) */
-	u16 pad;
+	u8 inherited;	   /* boost of the most urgent task that waits for a lock it holds */
+	u8 pad;
 	u16 queue_idx;	   /* where it waits: QUEUE_NONE, or an index into `queues` */
 	u16 roles;	   /* set of enum role */
 	u8 boost;	   /* of the roles, before it has to be earned */
@@ -337,7 +346,8 @@ enum stat_idx {
 	STAT_NO_TASK_CTX = 14, /* a task without context was met; it ran with defaults */
 	STAT_LOAN = 15,	       /* wake-ups at which the waker lent boost */
 	STAT_NOT_ADMITTED = 16, /* enqueues at which a boost did not count: boosted load is too high */
-	STAT_CNT = 17,
+	STAT_HURRY = 17, /* waiting tasks that moved up, as they had inherited boost */
+	STAT_CNT = 18,
 };
 
 /* One CPU's statistics (per-CPU map, relaxed atomics). */

@@ -32,7 +32,7 @@ const volatile u32 roles_of_boost[POLICY_BOOST_MAX + 1];
 const volatile u32 boosted_share_max;
 
 /*
- * The next nine switch off a part of the policy, to measure what it buys. Without all of them every
+ * The next ten switch off a part of the policy, to measure what it buys. Without all of them every
  * task still runs within its bound; what that rests on has no knob.
  */
 
@@ -59,6 +59,9 @@ const volatile bool rates_count = true;
 
 /* Who wakes another lends it boost. */
 const volatile bool loans_count = true;
+
+/* Who holds a lock inherits the boost of who waits for it; only with the sync detector. */
+const volatile bool inheritance_counts = false;
 
 /* How far behind the virtual now a waking task may stay, in ns; 0: it keeps no credit. */
 const volatile u64 sleep_credit_ns = POLICY_CREDIT_NS;

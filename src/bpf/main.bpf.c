@@ -48,6 +48,7 @@ void BPF_STRUCT_OPS(gamer_enqueue, struct task_struct *p, u64 enq_flags)
 
 void BPF_STRUCT_OPS(gamer_dispatch, s32 cpu, struct task_struct *prev)
 {
+	hurry_heir(cpu);
 	dispatch_cpu(cpu, prev);
 }
 

@@ -10,6 +10,7 @@
 #include "compat.bpf.h"
 #include "context.bpf.h"
 #include "evidence.bpf.h"
+#include "inherit.bpf.h"
 
 /*
  * In the unit of task_ctx.roles_checked: about 50 ms. That wraps after 275 s; who has slept for just so long
@@ -111,6 +112,37 @@ __noinline int derive_roles(struct task_struct *p __arg_trusted,
 	return 0;
 }
 
+/*
+ * Forgets the waiters who do not wait any more, or too long: a hook may have missed the end of a wait.
+ * A function of its own, so that it is verified once.
+ */
+__noinline int recheck_inherited(struct task_struct *p __arg_trusted,
+				 struct task_ctx *tctx __arg_nonnull)
+{
+	struct lock_hold *hold = bpf_task_storage_get(&lock_holds, p, NULL, 0);
+	u64 now_ns = bpf_ktime_get_ns();
+
+	if (!hold)
+		return 0;
+	for (u32 i = 0; i < POLICY_WAITERS_MAX; i++) {
+		u32 pid = hold->waiters[i].pid;
+		struct task_struct *waiter = pid ? bpf_task_from_pid(pid) : NULL;
+		struct lock_wait *wait;
+		bool counts = false;
+
+		if (waiter) {
+			wait = bpf_task_storage_get(&lock_waits, waiter, NULL, 0);
+			counts = wait && wait->since_ns && wait->holder == (u32)p->pid &&
+				 policy_wait_counts(policy_delta_ns(now_ns, wait->since_ns));
+			bpf_task_release(waiter);
+		}
+		if (!counts)
+			hold->waiters[i].pid = 0;
+	}
+	tctx->inherited = policy_inherited(hold->waiters);
+	return 0;
+}
+
 static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx *tctx, u64 now_ns)
 {
 	u16 now = now_ns >> ROLES_CHECKED_SHIFT;
@@ -119,6 +151,8 @@ static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx
 		return;
 	tctx->roles_checked = now;
 	derive_roles(p, tctx);
+	if (inheritance_counts && tctx->inherited)
+		recheck_inherited(p, tctx);
 }
 
 /* The boost that the task has earned at this moment, whether or not it is admitted. */
@@ -126,7 +160,8 @@ static __always_inline u32 earned_boost(const struct task_ctx *tctx)
 {
 	u32 earned = policy_boost_earned(tctx->boost, tctx->awake_run_ns);
 
-	return policy_boost_with_loan(earned, tctx->loan, tctx->awake_run_ns);
+	earned = policy_boost_with_loan(earned, tctx->loan, tctx->awake_run_ns);
+	return inheritance_counts ? policy_max(earned, tctx->inherited) : earned;
 }
 
 #endif

@@ -36,6 +36,7 @@ static __always_inline void adopt_task(struct task_struct *p, struct task_ctx *t
 	tctx->inv_weight = policy_inv_weight(p->scx.weight);
 	tctx->recent_run_ns = 0;
 	tctx->awake_run_ns = 0;
+	tctx->inherited = 0;
 	tctx->pinned = p->nr_cpus_allowed == 1;
 }
 

@@ -20,6 +20,8 @@ pub enum Feature {
     Rates,
     /// A boosted thread lends boost to whom it wakes
     Loans,
+    /// Who holds a lock inherits the boost of who waits for it; with --detect-sync=on
+    Inheritance,
     /// Beyond a part of the CPUs' time the least urgent boosts do not count
     Admission,
     /// The longer a thread has run without a sleep, the later its deadline
@@ -54,6 +56,7 @@ impl Feature {
             Self::FrameClock => config.frame_clock_counts = false,
             Self::Rates => config.rates_count = false,
             Self::Loans => config.loans_count = false,
+            Self::Inheritance => config.inheritance_counts = false,
             Self::Admission => config.boosted_max = Percent::ALL,
             Self::RecentRun => config.recent_run_counts = false,
             Self::SleepCredit => config.sleep_credit = Nanoseconds::from_ns(0),

@@ -55,6 +55,8 @@ pub struct Config {
     pub rates_count: bool,
     /// Who wakes another lends it boost.
     pub loans_count: bool,
+    /// Who holds a lock inherits the boost of who waits for it, with `detect_sync`.
+    pub inheritance_counts: bool,
     /// How far behind the virtual now a waking thread may stay.
     pub sleep_credit: Nanoseconds,
     /// What of the policy the user has switched off; the fields above say so already.
@@ -178,6 +180,7 @@ impl Config {
             arrivals_preempt: true,
             recent_run_counts: true,
             frame_clock_counts: true,
+            inheritance_counts: true,
             rates_count: true,
             loans_count: true,
             sleep_credit: Nanoseconds::from_ns(policy::CREDIT_NS),

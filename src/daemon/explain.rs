@@ -81,6 +81,7 @@ impl Judge {
             name: stat.comm,
             roles: names_of(held.roles),
             boost: held.boost,
+            inherited: held.inherited,
             period_s: held.period_ns as f64 / 1e9,
             evidence: self.evidence(&seen),
         })

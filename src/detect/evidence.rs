@@ -150,6 +150,8 @@ pub struct HeldRoles {
     pub roles: u16,
     /// The boost of the highest of them, or of its beat.
     pub boost: u8,
+    /// The boost of the most urgent thread that waits for a lock it holds; 0: none does.
+    pub inherited: u8,
     /// The period in ns to which it wakes; 0: to none.
     pub period_ns: u64,
 }
@@ -186,6 +188,8 @@ pub struct Evidence {
     contexts: MapHandle,
     lock_waits: MapHandle,
     lock_counts: MapHandle,
+    lock_holds: MapHandle,
+    lock_hurry: MapHandle,
     wine_threads: MapHandle,
 }
 
@@ -214,6 +218,8 @@ impl Evidence {
             contexts: MapHandle::try_from(&skel.maps.task_ctxs)?,
             lock_waits: MapHandle::try_from(&skel.maps.lock_waits)?,
             lock_counts: MapHandle::try_from(&skel.maps.lock_counts)?,
+            lock_holds: MapHandle::try_from(&skel.maps.lock_holds)?,
+            lock_hurry: MapHandle::try_from(&skel.maps.lock_hurry)?,
             wine_threads: MapHandle::try_from(&skel.maps.wine_threads)?,
         };
         check_value_size(&evidence.record, size_of::<intf::evidence>())?;
@@ -225,6 +231,8 @@ impl Evidence {
         check_value_size(&evidence.contexts, size_of::<intf::task_ctx>())?;
         check_value_size(&evidence.lock_waits, size_of::<intf::lock_wait>())?;
         check_value_size(&evidence.lock_counts, size_of::<intf::lock_counters>())?;
+        check_value_size(&evidence.lock_holds, size_of::<intf::lock_hold>())?;
+        check_value_size(&evidence.lock_hurry, size_of::<u32>())?;
         check_value_size(&evidence.wine_threads, size_of::<intf::wine_task>())?;
         Ok(evidence)
     }
@@ -247,6 +255,8 @@ impl Evidence {
                 &self.contexts,
                 &self.lock_waits,
                 &self.lock_counts,
+                &self.lock_holds,
+                &self.lock_hurry,
                 &self.wine_threads,
             ];
             let ours = all.into_iter().find(|ours| ours.name() == theirs.name());
@@ -342,6 +352,7 @@ impl Evidence {
             period_ns: policy::rate_period_ns(&rate),
             roles: u16::from_ne_bytes(bytes_at(&value, offset_of!(intf::task_ctx, roles))),
             boost: u8::from_ne_bytes(bytes_at(&value, offset_of!(intf::task_ctx, boost))),
+            inherited: u8::from_ne_bytes(bytes_at(&value, offset_of!(intf::task_ctx, inherited))),
         })
     }
 

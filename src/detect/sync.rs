@@ -1,4 +1,4 @@
-//! The sync detector: who waits for which lock and, where that can be known, for whom. Evidence alone.
+//! The sync detector: who waits for which lock and, where that can be known, for whom. That one inherits.
 //!
 //! [`SyncDetector`] hooks every function of [`HOOKS`] that is there, at its entry and its exit. What it
 //! has seen is read through [`Evidence::lock_wait_of`] and [`Evidence::lock_counts`].
@@ -103,6 +103,8 @@ pub struct LockCounts {
     pub begun: [u64; LockKind::ALL.len()],
     /// Ended.
     pub ended: u64,
+    /// Of those begun, the holder has inherited the waiter's boost.
+    pub inherited: u64,
 }
 
 impl LockCounts {
@@ -111,7 +113,8 @@ impl LockCounts {
         let mut counts = Self::default();
         for bytes in per_cpu {
             let (words, _) = bytes.as_chunks();
-            let ours = counts.begun.iter_mut().chain([&mut counts.ended]);
+            let ours = counts.begun.iter_mut();
+            let ours = ours.chain([&mut counts.ended, &mut counts.inherited]);
             for (sum, word) in ours.zip(words) {
                 *sum = sum.wrapping_add(u64::from_ne_bytes(*word));
             }

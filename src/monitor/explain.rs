@@ -88,6 +88,14 @@ fn describe_thread(thread: &ThreadExplanation) -> String {
     };
     let name = printable(&thread.name, NAME_LENGTH_MAX);
     let mut text = format!("{:>9}  {name:<16}  {role}\n", thread.tid);
+    if thread.inherited > 0 {
+        let boost = thread.inherited;
+        let _ = writeln!(
+            text,
+            "{:>11}inherits boost {boost} from who waits for its lock",
+            ""
+        );
+    }
     if thread.period_s > 0.0 {
         let period = duration_us(thread.period_s * 1e6);
         let _ = writeln!(text, "{:>11}wakes to a beat: every {period}", "");
@@ -166,6 +174,7 @@ mod tests {
         let render = ThreadExplanation {
             roles: vec!["gpu".into(), "game".into()],
             boost: 6,
+            inherited: 7,
             evidence: vec![
                 evidence.clone(),
                 EvidenceExplanation {
@@ -198,6 +207,7 @@ mod tests {
         let expected = "\
 game? (pid 10): of the game's family, owns a display, hands input to the game
        11  render?[2J        boost 6 for gpu, game
+           inherits boost 7 from who waits for its lock
            gpu: since 12s, 142 a second, last 2.0ms ago (hook xe_exec_ioctl)
            storage: since 12s, 142 a second, last 2.0ms ago (hook xe_exec_ioctl); does not count for this process
        12  data-loop.0       RT, not ours

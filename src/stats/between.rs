@@ -68,6 +68,7 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
         window_hits: count(intf::STAT_WINDOW_HIT),
         regime_switches: count(intf::STAT_REGIME_SWITCH),
         loans: count(intf::STAT_LOAN),
+        heirs_moved: count(intf::STAT_HURRY),
         missing_contexts: count(intf::STAT_NO_TASK_CTX),
         waits: delta
             .wait_hist
@@ -274,6 +275,7 @@ fn add_locks(metrics: &mut Metrics, before: Option<&Snapshot>, after: &Snapshot)
     metrics.lock_waits = named
         .map(|(kind, cnt)| (kind.name().to_owned(), cnt))
         .collect();
+    [metrics.lock_inherited] = grown(&[after.locks.inherited], &[earlier.inherited]);
 }
 
 fn display_metrics(

@@ -51,6 +51,8 @@ pub struct ThreadExplanation {
     pub roles: Vec<String>,
     /// The boost of the highest of them, or of its beat.
     pub boost: u8,
+    /// The boost of the most urgent thread that waits for a lock it holds; 0: none does.
+    pub inherited: u8,
     /// Seconds between its wake-ups, if they come to a beat; 0: they do not.
     pub period_s: f64,
     /// What it was seen doing within the time that counts.

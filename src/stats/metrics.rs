@@ -84,6 +84,9 @@ pub struct Metrics {
     /// `STAT_LOAN`
     #[stat(desc = "wake-ups at which a boosted thread lent boost to the one it woke")]
     pub loans: u64,
+    /// `STAT_HURRY`
+    #[stat(desc = "waiting threads that moved up in their queue, as they had inherited boost")]
+    pub heirs_moved: u64,
     /// `STAT_NO_TASK_CTX`
     #[stat(desc = "threads met without scheduler data; should stay 0")]
     pub missing_contexts: u64,
@@ -131,6 +134,9 @@ pub struct Metrics {
                 refused if what does is not believed"
     )]
     pub lock_waits: BTreeMap<String, u64>,
+    /// Of these.
+    #[stat(desc = "waits for locks whose holder inherited the boost of who waits")]
+    pub lock_inherited: u64,
 
     /// By display.
     #[stat(desc = "by display that was ever flipped: card and number on it")]

@@ -40,6 +40,7 @@ pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snaps
         locks: LockCounts {
             begun: std::array::from_fn(|kind| count * (kind as u64 + 1)),
             ended: 0,
+            inherited: 3 * count,
         },
         queue_dropped_cnt: 0,
         napi: vec![
@@ -161,6 +162,7 @@ fn difference_covers_the_interval_alone() {
     assert_eq!(metrics.waits, 500);
     assert_eq!(metrics.lock_waits["pi"], 250);
     assert_eq!(metrics.lock_waits["refused"], 6 * 250);
+    assert_eq!(metrics.lock_inherited, 3 * 250);
     assert_eq!(metrics.xruns, 3);
     assert_eq!(
         metrics.programs["gamer_enqueue"],
@@ -210,8 +212,9 @@ fn each_counter_lands_in_its_own_metric() {
         m.missing_contexts,
         m.loans,
         m.not_admitted,
+        m.heirs_moved,
     ];
-    assert_eq!(others, [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]);
+    assert_eq!(others, [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]);
 }
 
 #[test]

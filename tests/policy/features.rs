@@ -39,6 +39,7 @@ fn decision(feature: Feature, config: &Config) -> u64 {
         // Decided where the kernel's answers are at hand: the guest tests count them.
         Feature::FrameClock => config.frame_clock_counts.into(),
         Feature::Rates => config.rates_count.into(),
+        Feature::Inheritance => config.inheritance_counts.into(),
         Feature::Loans => config.loans_count.into(),
         Feature::Preempt => config.arrivals_preempt.into(),
         Feature::DirectDispatch => config.dispatch_direct.into(),

@@ -6,6 +6,7 @@ mod deadline;
 mod features;
 mod frame;
 mod hist;
+mod inherit;
 mod inputs;
 mod lock;
 mod net;

@@ -44,6 +44,7 @@ impl Parts {
                 | Feature::Loans
                 | Feature::DirectDispatch
                 | Feature::Placement
+                | Feature::Inheritance
                 | Feature::KernelThreads => {}
             }
         }

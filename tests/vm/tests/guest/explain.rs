@@ -23,7 +23,7 @@ fn explain(pid: u32) -> Output {
         .unwrap()
 }
 
-fn explained(pid: u32) -> String {
+pub(crate) fn explained(pid: u32) -> String {
     let output = explain(pid);
     let text = String::from_utf8(output.stdout).unwrap();
     println!("{text}");

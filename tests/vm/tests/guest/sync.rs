@@ -1,5 +1,6 @@
 //! Goal: of the locks that the game's threads wait for, the holder found is the real one or none, and
-//! goes with its lock; nothing is left of who has waited. Method: a program whose threads hold and wait
+//! goes with its lock; it has the boost of who waits as long as it holds it; nothing is left of who has
+//! waited. Method: a program whose threads hold and wait
 //! (support/locks.c), known to the detector as the game.
 
 use std::collections::BTreeMap;
@@ -15,8 +16,10 @@ use scx_gamer::detect::evidence::Evidence;
 use scx_gamer::detect::hook::HookKind;
 use scx_gamer::detect::sync::{LockKind, LockWait, SyncDetector};
 use scx_gamer::detect::{Detector, DetectorState};
+use scx_gamer::stats::Metrics;
 use waittrace::WaitReport;
 
+use super::explain::explained;
 use super::require_vm;
 use crate::support::daemon::Daemon;
 use crate::support::{built, start, wait_for};
@@ -351,12 +354,57 @@ fn threads_that_contend_under_load_do_not_stall() {
     daemon.assert_in_charge();
     let metrics = daemon.metrics();
     println!("{:?}, {}", metrics.lock_waits, metrics.detectors["sync"]);
+    let (inherited, moved) = (metrics.lock_inherited, metrics.heirs_moved);
+    println!("{inherited} times inherited, {moved} of the heirs moved up");
+    assert!(inherited > 0);
     assert!(metrics.lock_waits["glibc"] > 0);
     let report: WaitReport = serde_json::from_slice(&fs::read(waits).unwrap()).unwrap();
     let longest = report.normal.longest().expect("there were waits");
     println!("{} waits, {longest:?}", report.normal.waits);
     assert!(longest.wait_us < WAIT_MAX_US, "{longest:?}");
     locks.releases();
+}
+
+/// How long the holder of a lock, which the game's thread waits for, needs for 300 ms of work beside hogs
+/// [ms]; the statistics then.
+fn ms_of_work(scenario: &str, flags: &[&str]) -> (u32, Metrics) {
+    let mut locks = Locks::start(&[scenario, "normal", "1"]);
+    let game = format!("--game-pid={}", locks.pid);
+    let mut daemon = Daemon::start(&[&["--detect-sync=on", &game], flags].concat());
+    let known = daemon.wait_for_metrics(PATIENCE, |now| now.game_pid != 0);
+    assert!(known.is_some(), "{}", daemon.log());
+    let _hogs = [(); 6].map(|()| start(Command::new("sh").args(["-c", "while :; do :; done"])));
+    locks.says_go();
+    let waits = if scenario == "work" { 1 } else { 2 };
+    if waits == 2 {
+        locks.hears("middle");
+    }
+    locks.hears("waiter");
+    let all_wait = daemon.wait_for_metrics(PATIENCE, |now| now.lock_waits["glibc"] >= waits);
+    assert!(all_wait.is_some(), "{}", daemon.log());
+    let pid = locks.pid;
+    let inherits = || explained(pid).contains("inherits boost 3");
+    assert!(inherits(), "{}", explained(pid));
+    locks.says_go();
+    let ms = locks.hears("done");
+    assert!(wait_for(PATIENCE, || !inherits()), "it has let go");
+    daemon.assert_in_charge();
+    (ms, daemon.metrics())
+}
+
+/// It runs for longer than a boost of its own would last.
+#[test]
+#[ignore = "runs inside the VM"]
+fn the_holder_of_a_lock_inherits_until_it_lets_go() {
+    require_vm();
+    for scenario in ["work", "nested-work"] {
+        let (without, metrics) = ms_of_work(scenario, &["--without=inheritance"]);
+        assert!(metrics.lock_inherited > 0, "counted, though it is not used");
+        let (with, metrics) = ms_of_work(scenario, &[]);
+        println!("{scenario}: {with} ms, without inheritance {without} ms");
+        assert!(metrics.lock_inherited > 0);
+        assert!(with < without);
+    }
 }
 
 /// Turns in a second of two threads that wake each other, and what the programs took of it.

@@ -41,12 +41,23 @@ fn every_program_passes_the_verifier() {
     println!();
     let cli = <Cli as clap::Parser>::parse_from(["scx_gamer"]);
     let config = Config::from_cli(&cli).unwrap();
+    let all = [
+        "scx_gamer",
+        "--detect-sync=on",
+        "--with=frame-clock,rates,loans",
+    ];
+    let all = Config::from_cli(&<Cli as clap::Parser>::parse_from(all)).unwrap();
     let one = Layout::of(&Topology::new().unwrap()).unwrap();
     assert_eq!(one.llc_count(), 1);
     let two = Layout::new([(0, 0..1), (1, 1..2)].into_iter(), 2).unwrap();
     let kinds = two.clone().with_kinds(&[0].into(), true);
-    for (preset, layout) in [("one_llc", one), ("two_llcs", two), ("two_kinds", kinds)] {
-        for (program, insns) in daemon::verify(&config, &layout).unwrap() {
+    let presets = [
+        ("one_llc", &config, one),
+        ("two_llcs", &config, two),
+        ("all_features", &all, kinds),
+    ];
+    for (preset, config, layout) in presets {
+        for (program, insns) in daemon::verify(config, &layout).unwrap() {
             report(preset, &program, insns);
         }
     }

@@ -309,6 +309,26 @@ static void release_lock(void)
 	pthread_mutex_unlock(lock);
 }
 
+static long ms_of(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* "done" tells how many ms it took to work for 300 ms. */
+static void work_and_release(void)
+{
+	long began = ms_of(CLOCK_MONOTONIC);
+	long ran = ms_of(CLOCK_THREAD_CPUTIME_ID);
+
+	while (ms_of(CLOCK_THREAD_CPUTIME_ID) - ran < 300)
+		;
+	turns = ms_of(CLOCK_MONOTONIC) - began;
+	release_lock();
+}
+
 static void signal_cond(void)
 {
 	signaled = 1;
@@ -358,6 +378,8 @@ static const struct scenario {
 	void (*release)(void);
 } scenarios[] = {
 	{ "hold", take_lock, locker, release_lock },
+	{ "work", take_lock, locker, work_and_release },
+	{ "nested-work", take_nested, second_locker, work_and_release },
 	{ "nested", take_nested, second_locker, release_lock },
 	{ "cond", NULL, cond_waiter, signal_cond },
 	{ "scribble", take_and_scribble, locker, release_lock },
