@@ -9,8 +9,8 @@
  * tasks hold more contended locks at once than there are places.
  *
  * Inheritance has no spin bound as roles have: who holds a lock through a long run is what the waiter
- * waits for. What bounds it is the wait: one that lasts longer than POLICY_INHERIT_NS is not about a
- * frame, and lends no more. Admission and the wait bound hold for it as for every boost.
+ * waits for. What bounds it is the wait: one that lasts longer than POLICY_INHERIT_NS is not about
+ * frames, and lends no more. Admission and the wait bound hold for it as for every boost.
  */
 #ifndef SCX_GAMER_POLICY_INHERIT_H
 #define SCX_GAMER_POLICY_INHERIT_H
@@ -24,7 +24,7 @@
 #define POLICY_INHERIT_CHAIN_MAX 4
 
 /* A wait counts for so long. */
-#define POLICY_INHERIT_NS (1000ULL * 1000 * 1000)
+#define POLICY_INHERIT_NS (5000ULL * 1000 * 1000)
 
 struct policy_waiter {
 	u32 pid;   /* the waiting task; 0: the place is free */

@@ -373,7 +373,6 @@ fn ms_of_work(scenario: &str, flags: &[&str]) -> (u32, Metrics) {
     let mut daemon = Daemon::start(&[&["--detect-sync=on", &game], flags].concat());
     let known = daemon.wait_for_metrics(PATIENCE, |now| now.game_pid != 0);
     assert!(known.is_some(), "{}", daemon.log());
-    let _hogs = [(); 6].map(|()| start(Command::new("sh").args(["-c", "while :; do :; done"])));
     locks.says_go();
     let waits = if scenario == "work" { 1 } else { 2 };
     if waits == 2 {
@@ -385,6 +384,7 @@ fn ms_of_work(scenario: &str, flags: &[&str]) -> (u32, Metrics) {
     let pid = locks.pid;
     let inherits = || explained(pid).contains("inherits boost 3");
     assert!(inherits(), "{}", explained(pid));
+    let _hogs = [(); 6].map(|()| start(Command::new("sh").args(["-c", "while :; do :; done"])));
     locks.says_go();
     let ms = locks.hears("done");
     assert!(wait_for(PATIENCE, || !inherits()), "it has let go");
