@@ -194,6 +194,12 @@ pub struct Cli {
     )]
     pub boosted_max_pct: u32,
 
+    /// Play with fewer and slower CPUs: boosted threads too get only the speed that they use and half
+    /// as much again, except after input and on full CPUs, and a thread without boost goes to the CPU
+    /// that it last ran on rather than wake another
+    #[arg(long, help_heading = "Scheduling")]
+    pub power_save: bool,
+
     /// How far ahead a deadline may lie at most, in milliseconds (20..=2000): bounds the wait of
     /// the least urgent thread
     #[arg(

@@ -10,13 +10,14 @@ use crate::intf;
 pub use crate::intf::{
     POLICY_BOOST_MAX as BOOST_MAX, POLICY_BOOST_URGENT as BOOST_URGENT,
     POLICY_CHARGE_NS_MAX as CHARGE_NS_MAX, POLICY_HIST_BUCKETS as HIST_BUCKETS,
+    POLICY_PERF_ALL as PERF_ALL, POLICY_PERF_MIN as PERF_MIN, POLICY_PERF_STEP as PERF_STEP,
     POLICY_REGIME_HYSTERESIS_PCT as REGIME_HYSTERESIS_PCT, POLICY_SHARE_ALL as SHARE_ALL,
     POLICY_WEIGHT_DEFAULT as WEIGHT_DEFAULT, POLICY_WEIGHT_MAX as WEIGHT_MAX,
     POLICY_WEIGHT_MIN as WEIGHT_MIN, policy_deadline_in as DeadlineInput,
     policy_frame as FrameClock, policy_load as BoostedLoad, policy_lock_claim as LockClaim,
-    policy_lock_holder as LockHolder, policy_net as TrafficState, policy_pick_in as PickInput,
-    policy_preempt_in as PreemptInput, policy_rate as RateState, policy_roles_in as RolesInput,
-    policy_sample as SampleState, policy_waiter as Waiter,
+    policy_lock_holder as LockHolder, policy_net as TrafficState, policy_perf_in as PerfInput,
+    policy_pick_in as PickInput, policy_preempt_in as PreemptInput, policy_rate as RateState,
+    policy_roles_in as RolesInput, policy_sample as SampleState, policy_waiter as Waiter,
 };
 
 /// The unit in which run time is summed by boost, in ns.
@@ -328,6 +329,24 @@ pub fn load_roll(load: &mut BoostedLoad, ran: &[u32; BOOST_MAX as usize + 1], ca
 pub fn boost_floor(load: &BoostedLoad, bound: u32, floor: u32) -> u32 {
     // SAFETY: reads one valid struct through a reference that outlives the call.
     unsafe { intf::policy_boost_floor(load, bound, floor) }
+}
+
+/// Whether a CPU has to be at its fastest at once, whatever its load is.
+pub fn perf_needs_all(input: &PerfInput) -> bool {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    unsafe { intf::policy_perf_needs_all(input) }
+}
+
+/// A CPU's performance target after a window: [`PERF_MIN`]..=[`PERF_ALL`].
+pub fn perf_target(input: &PerfInput) -> u32 {
+    // SAFETY: reads one valid struct through a reference that outlives the call.
+    unsafe { intf::policy_perf_target(input) }
+}
+
+/// Whether a woken task waits for its CPU, which runs another and had this load, to save power.
+pub fn packs(boost: u32, running_boost: u32, load_pct: u32) -> bool {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_packs(boost, running_boost, load_pct) }
 }
 
 /// Share of the time of `cpu_cnt` CPUs in `elapsed_ns` that was spent running tasks: 0..=100.

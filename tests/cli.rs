@@ -60,6 +60,7 @@ fn help_names_every_option_with_its_default() {
             "--input-window-us <US>",
             "--busy-threshold <PCT>",
             "--boosted-max-pct <PCT>",
+            "--power-save",
             "--wait-bound-ms <MS>",
             "--game-pid <PID>",
             "--stats <SEC>",

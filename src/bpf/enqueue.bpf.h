@@ -4,6 +4,7 @@
  *
  *   woken, and to put off who runs there  straight to its CPU, before everything
  *   per-CPU kernel thread, just woken     straight to its CPU
+ *   woken, with --power-save              perhaps straight to its CPU, so that no other wakes up
  *   one CPU only, or migration disabled   that CPU's own queue
  *   everything else                       the queue of the LLC it last ran in
  *
@@ -131,6 +132,27 @@ static __always_inline void take_home(struct task_struct *p, s32 home_cpu, u64 s
 	count(STAT_PREEMPT);
 }
 
+/*
+ * Whether a woken task goes to the CPU that it last ran on so that no other has to wake up: that one is
+ * idle, or runs one of ours and nothing waits there yet. Its runqueue is locked, so it cannot fall to
+ * another class meanwhile; if that comes later, what was given to the CPU moves as ever. When the running
+ * task has had its slice, it is queued and an idle CPU looked for: packing costs a slice at most.
+ */
+static __always_inline bool packs_home(struct task_struct *p, u32 boost, s32 home_cpu, u32 llc,
+				       u64 enq_flags)
+{
+	struct cpu_ctx *cctx = get_cpu_ctx(home_cpu);
+
+	if (!saves_power || boost || !(enq_flags & SCX_ENQ_WAKEUP) || (enq_flags & SCX_ENQ_REENQ) ||
+	    scx_bpf_task_cpu(p) != home_cpu || is_waiting(QUEUE_OF_CPU(home_cpu)) ||
+	    is_waiting(QUEUE_OF_LLC(llc)))
+		return false;
+	if (scx_bpf_test_and_clear_cpu_idle(home_cpu))
+		return true;
+	return cctx->run_start_ns && policy_packs(boost, cctx->boost, cctx->load_pct) &&
+	       !scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL_ON | home_cpu);
+}
+
 static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx *tctx,
 					 u64 enq_flags)
 {
@@ -158,6 +180,11 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	if (earned && !who.boost)
 		count(STAT_NOT_ADMITTED);
 
+	if (!fixed && packs_home(p, who.boost, home_cpu, llc, enq_flags)) {
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of_queue(queue_idx, llc), enq_flags);
+		count(STAT_PACKED);
+		return;
+	}
 	if (may_take_home(p, &who, home_cpu, llc, fixed, enq_flags)) {
 		idle_cpu = fixed ? -1 : claim_idle_cpu(p, tctx, home_cpu, who.boost);
 		if (idle_cpu < 0) {

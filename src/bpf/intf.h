@@ -14,6 +14,7 @@
 #include "policy_inherit.h"
 #include "policy_lock.h"
 #include "policy_net.h"
+#include "policy_perf.h"
 #include "policy_pick.h"
 #include "policy_place.h"
 #include "policy_preempt.h"
@@ -293,6 +294,11 @@ struct cpu_ctx {
 	u32 boosted_ran[POLICY_BOOST_MAX + 1]; /* sums of run time by boost, see policy_admit.h */
 	struct policy_load boosted;
 	u64 window_start_ns; /* of `boosted` */
+	u64 perf_start_ns;   /* the window that the performance target goes by */
+	u64 perf_ran_ns;     /* ran_ns when it began */
+	u16 perf_below;	     /* how far below POLICY_PERF_ALL the target is: at first everything is asked for */
+	u8 load_pct;	     /* of the last window */
+	bool ran_pipeline;   /* a boosted task ran in this window */
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct cpu_ctx, 192);
 ASSERT_OFFSET(struct cpu_ctx, boosted_ran, 48);
@@ -346,8 +352,10 @@ enum stat_idx {
 	STAT_NO_TASK_CTX = 14, /* a task without context was met; it ran with defaults */
 	STAT_LOAN = 15,	       /* wake-ups at which the waker lent boost */
 	STAT_NOT_ADMITTED = 16, /* enqueues at which a boost did not count: boosted load is too high */
-	STAT_HURRY = 17, /* waiting tasks that moved up, as they had inherited boost */
-	STAT_CNT = 18,
+	STAT_HURRY = 17,	/* waiting tasks that moved up, as they had inherited boost */
+	STAT_PERF_SET = 18,	/* the performance target of a CPU was changed */
+	STAT_PACKED = 19,	/* a woken task was left to its CPU to save power; see policy_packs() */
+	STAT_CNT = 20,
 };
 
 /* One CPU's statistics (per-CPU map, relaxed atomics). */

@@ -31,6 +31,12 @@ const volatile u32 roles_of_boost[POLICY_BOOST_MAX + 1];
  */
 const volatile u32 boosted_share_max;
 
+/* Whether the cpufreq governor is told how fast a CPU has to be: only where it listens. */
+const volatile bool perf_targets;
+
+/* Fewer and slower CPUs: the pipeline too is driven by its load, and who has no boost is packed. */
+const volatile bool saves_power;
+
 /*
  * The next ten switch off a part of the policy, to measure what it buys. Without all of them every
  * task still runs within its bound; what that rests on has no knob.

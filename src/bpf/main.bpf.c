@@ -14,6 +14,7 @@
 #include "evidence.bpf.h"
 #include "knobs.bpf.h"
 #include "loan.bpf.h"
+#include "perf.bpf.h"
 #include "select_cpu.bpf.h"
 #include "stats.bpf.h"
 #include "task_life.bpf.h"
@@ -65,6 +66,7 @@ void BPF_STRUCT_OPS(gamer_tick, struct task_struct *p)
 	roll_cpu_load(cpu, now_ns);
 	roll_regime(cpu, now_ns);
 	publish_running(p, tctx, cpu, now_ns);
+	follow_load(cpu, now_ns);
 	call_missed_idle(p, cpu);
 }
 
@@ -77,6 +79,7 @@ void BPF_STRUCT_OPS(gamer_running, struct task_struct *p)
 	if (!tctx)
 		return;
 	begin_run(p, tctx, cpu, now_ns);
+	follow_load(cpu, now_ns);
 	roll_regime(cpu, now_ns);
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-use super::{Boost, Config, Nanoseconds, Percent};
+use super::{Boost, Config, Nanoseconds, Percent, PerfTargets};
 
 /// A part of the policy that the scheduler also works without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -24,6 +24,9 @@ pub enum Feature {
     Inheritance,
     /// Beyond a part of the CPUs' time the least urgent boosts do not count
     Admission,
+    /// The schedutil governor is told how fast each CPU has to be; with `--with` whether it listens
+    /// or not
+    Cpuperf,
     /// The longer a thread has run without a sleep, the later its deadline
     RecentRun,
     /// A waking thread that had less than its share comes earlier
@@ -42,7 +45,7 @@ pub enum Feature {
 
 impl Feature {
     /// Whether it takes part unless told otherwise: only what `make ablation` has shown to buy
-    /// something does (docs/benchmarks.md).
+    /// something does (docs/benchmarks.md), and what it cannot measure: a VM has no clock rates.
     #[must_use]
     pub fn is_default(self) -> bool {
         !matches!(self, Self::FrameClock | Self::Rates | Self::Loans)
@@ -58,6 +61,7 @@ impl Feature {
             Self::Loans => config.loans_count = false,
             Self::Inheritance => config.inheritance_counts = false,
             Self::Admission => config.boosted_max = Percent::ALL,
+            Self::Cpuperf => config.perf_targets = PerfTargets::Never,
             Self::RecentRun => config.recent_run_counts = false,
             Self::SleepCredit => config.sleep_credit = Nanoseconds::from_ns(0),
             Self::Preempt => config.arrivals_preempt = false,

@@ -37,6 +37,10 @@ pub struct Config {
     pub busy_threshold: Percent,
     /// The part of the CPUs' time that boosted threads may take; 100 is no bound.
     pub boosted_max: Percent,
+    /// Whether the cpufreq governor is told how fast each CPU has to be.
+    pub perf_targets: PerfTargets,
+    /// Fewer and slower CPUs.
+    pub saves_power: bool,
     /// No deadline lies further ahead; at least `slice`.
     pub wait_bound: Nanoseconds,
     /// A waking thread goes straight to an idle CPU.
@@ -71,6 +75,17 @@ pub struct Config {
     pub exit_dump_len: u32,
     /// Options for opening the BPF objects.
     pub libbpf: LibbpfOpts,
+}
+
+/// When the cpufreq governor is told how fast each CPU has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PerfTargets {
+    /// Never.
+    Never,
+    /// Where it listens.
+    IfHeard,
+    /// Always: costs what it costs and changes nothing where nobody listens. For tests.
+    Always,
 }
 
 /// Options which are each in range, but not together.
@@ -173,6 +188,12 @@ impl Config {
                 value: cli.boosted_max_pct,
                 range: "1..=100",
             })?,
+            perf_targets: if cli.with.contains(&Feature::Cpuperf) {
+                PerfTargets::Always
+            } else {
+                PerfTargets::IfHeard
+            },
+            saves_power: cli.power_save,
             wait_bound,
             dispatch_direct: true,
             placement_counts: true,
@@ -272,6 +293,8 @@ mod tests {
         assert_eq!(config.wait_bound.get(), 300_000_000);
         assert_eq!(config.busy_threshold.get(), 85);
         assert_eq!(config.boosted_max.get(), 90);
+        assert_eq!(config.perf_targets, PerfTargets::IfHeard);
+        assert!(!config.saves_power);
         assert_eq!(config.boost_of_role(), [7, 6, 5, 4, 4, 3, 1, 3, 0, 0]);
         assert_eq!(config.sleep_credit.get(), policy::CREDIT_NS);
         assert_eq!(config.game_pid, None);
@@ -303,6 +326,14 @@ mod tests {
         );
         let error = config(&["--with", "boost", "--without", "preempt,boost"]).expect_err("both");
         assert!(error.to_string().contains("--with boost"), "{error}");
+    }
+
+    #[test]
+    fn performance_targets_can_be_forced_and_forbidden() {
+        let targets = |args| config(args).expect("features").perf_targets;
+        assert_eq!(targets(&["--with=cpuperf"]), PerfTargets::Always);
+        assert_eq!(targets(&["--without=cpuperf"]), PerfTargets::Never);
+        assert_eq!(targets(&["--power-save"]), PerfTargets::IfHeard);
     }
 
     #[test]

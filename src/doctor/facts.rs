@@ -19,6 +19,7 @@ use crate::events::CpuNode;
 use crate::privileges;
 use crate::real_time;
 use crate::scheduler::preflight::{self, SCHED_EXT_DIR};
+use crate::topology::Governors;
 
 /// Most processes that are listed of one kind.
 const LISTED_MAX: usize = 8;
@@ -46,6 +47,8 @@ pub struct Facts {
     pub rivals: Vec<String>,
     /// Names of processes with real-time threads.
     pub real_time: Vec<String>,
+    /// What sets the CPUs' clock rates.
+    pub governors: Governors,
     /// Control groups with a limit on CPU time.
     pub limited_cgroups: Vec<String>,
 }
@@ -74,6 +77,7 @@ impl Facts {
             detectors,
             rivals,
             real_time,
+            governors: Governors::read(Path::new("/sys")),
             limited_cgroups: limited_cgroups(Path::new("/sys/fs/cgroup")),
         }
     }

@@ -76,6 +76,7 @@ impl Finding {
 pub fn all(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![sched_ext(facts), btf(facts), rights(facts), vacancy(facts)];
     findings.extend(detectors(facts));
+    findings.push(governors(facts));
     findings.extend(surroundings(facts));
     findings
 }
@@ -162,6 +163,22 @@ fn detectors(facts: &Facts) -> Vec<Finding> {
     detectors.iter().map(judge).collect()
 }
 
+fn governors(facts: &Facts) -> Finding {
+    let (name, governors) = ("clock rates", &facts.governors);
+    if governors.is_empty() {
+        return Finding::fine(name, "no cpufreq here: not the kernel's to set");
+    }
+    if governors.listen() {
+        let detail = format!("{governors}: performance targets have an effect");
+        return Finding::fine(name, detail);
+    }
+    Finding::note(
+        name,
+        format!("{governors}: performance targets are ignored"),
+        "nothing, if the CPUs are fast enough; for targets, and for --power-save, choose schedutil (`cpupower frequency-set -g schedutil`; intel_pstate and amd_pstate have it in their passive mode)",
+    )
+}
+
 fn surroundings(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.rivals.is_empty() {
@@ -200,6 +217,7 @@ fn surroundings(facts: &Facts) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::Governors;
 
     fn healthy() -> Facts {
         Facts {
@@ -208,6 +226,7 @@ mod tests {
             btf: true,
             ext_server: Some(true),
             detectors: Some(Vec::new()),
+            governors: Governors::from(["schedutil"]),
             ..Facts::default()
         }
     }
@@ -251,13 +270,15 @@ mod tests {
         facts.rivals = vec!["gamemoded".to_owned()];
         facts.real_time = vec!["pipewire".to_owned()];
         facts.ext_server = Some(false);
+        facts.governors = Governors::from(["performance"]);
         facts.limited_cgroups = vec!["/a".to_owned()];
         let reason = "no module".to_owned();
         facts.detectors = Some(vec![("gpu", DetectorState::Unavailable { reason })]);
         let findings = all(&facts);
         assert_eq!(exit_code(&findings), ExitCode::Success);
         let notes = findings.iter().filter(|one| one.state == State::Note);
-        assert_eq!(notes.count(), 5);
+        assert_eq!(notes.count(), 6);
+        assert!(finding(&facts, "clock rates").detail.contains("ignored"));
         facts.detectors = None;
         assert_eq!(finding(&facts, "detectors").state, State::Note);
     }

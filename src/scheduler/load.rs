@@ -1,15 +1,17 @@
 //! From an opened object to a loaded one: configuration, layout, and what this kernel can do.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use libbpf_rs::skel::OpenSkel;
-use log::debug;
+use log::{debug, info};
 use scx_utils::{compat, uei_set_size};
 
-use crate::config::Config;
+use crate::config::{Config, PerfTargets};
 use crate::error::Error;
 use crate::policy;
 use crate::skel::main::{BpfSkel, OpenBpfSkel};
-use crate::topology::Layout;
+use crate::topology::{Governors, Layout};
 
 pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Result<()> {
     let rodata = skel
@@ -23,6 +25,8 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.input_windows = config.input_windows.iter().any(|window| window.get() != 0);
     rodata.busy_enter_pct = config.busy_threshold.get();
     rodata.boosted_share_max = policy::share_bound(config.boosted_max.get());
+    rodata.perf_targets = tells_performance(config.perf_targets);
+    rodata.saves_power = config.saves_power;
     rodata.roles_of_boost = policy::roles_of_boost(&config.boost_of_role());
     rodata.dispatch_direct = config.dispatch_direct;
     rodata.placement_counts = config.placement_counts;
@@ -36,6 +40,26 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.sleep_credit_ns = config.sleep_credit.get();
     skel.struct_ops.gamer_ops_mut().exit_dump_len = config.exit_dump_len;
     Ok(())
+}
+
+/// Whether the governor is told how fast the CPUs have to be. Looked up at each load, as governors change.
+fn tells_performance(targets: PerfTargets) -> bool {
+    let governors = Governors::read(Path::new("/sys"));
+    let tells = match targets {
+        PerfTargets::Never => false,
+        PerfTargets::IfHeard => governors.listen(),
+        PerfTargets::Always => true,
+    };
+    if governors.is_empty() {
+        info!("no cpufreq here: performance targets have no effect");
+    } else if !governors.listen() {
+        info!(
+            "performance targets have no effect: the cpufreq governor is {governors}, not schedutil"
+        );
+    } else if tells {
+        info!("the cpufreq governor ({governors}) is told how fast each CPU has to be");
+    }
+    tells
 }
 
 pub(super) fn apply_layout(skel: &mut OpenBpfSkel<'_>, layout: &Layout) -> Result<()> {

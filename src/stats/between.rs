@@ -65,6 +65,8 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
         rt_reenqueues: count(intf::STAT_REENQUEUE_RT),
         spin_unboosted: count(intf::STAT_SPIN_UNBOOSTED),
         not_admitted: count(intf::STAT_NOT_ADMITTED),
+        perf_changes: count(intf::STAT_PERF_SET),
+        packed: count(intf::STAT_PACKED),
         window_hits: count(intf::STAT_WINDOW_HIT),
         regime_switches: count(intf::STAT_REGIME_SWITCH),
         loans: count(intf::STAT_LOAN),

@@ -75,6 +75,12 @@ pub struct Metrics {
         desc = "enqueues at which a boost did not count, as boosted threads took more than --boosted-max-pct"
     )]
     pub not_admitted: u64,
+    /// `STAT_PERF_SET`
+    #[stat(desc = "changes of a CPU's performance target")]
+    pub perf_changes: u64,
+    /// `STAT_PACKED`
+    #[stat(desc = "woken threads that --power-save left to their CPU rather than wake another")]
+    pub packed: u64,
     /// `STAT_WINDOW_HIT`
     #[stat(desc = "enqueues preferred because of a recent input event")]
     pub window_hits: u64,

@@ -213,8 +213,13 @@ fn each_counter_lands_in_its_own_metric() {
         m.loans,
         m.not_admitted,
         m.heirs_moved,
+        m.perf_changes,
+        m.packed,
     ];
-    assert_eq!(others, [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]);
+    assert_eq!(
+        others,
+        [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]
+    );
 }
 
 #[test]

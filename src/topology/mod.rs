@@ -1,6 +1,9 @@
 //! The machine's CPUs, caches and nodes, in the shape that the BPF side needs.
 
+mod cpufreq;
 mod kinds;
+
+pub use cpufreq::Governors;
 
 use std::collections::BTreeSet;
 

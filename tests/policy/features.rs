@@ -36,6 +36,7 @@ fn decision(feature: Feature, config: &Config) -> u64 {
             vruntime_clamp(1 << 40, 1 << 41, config.sleep_credit.get(), 300_000_000)
         }
         Feature::BusySlices => slice_ns(config.slice.get(), config.slice_min.get(), 8, 2, true),
+        Feature::Cpuperf => config.perf_targets as u64,
         // Decided where the kernel's answers are at hand: the guest tests count them.
         Feature::FrameClock => config.frame_clock_counts.into(),
         Feature::Rates => config.rates_count.into(),

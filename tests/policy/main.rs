@@ -10,6 +10,7 @@ mod inherit;
 mod inputs;
 mod lock;
 mod net;
+mod perf;
 mod pick;
 mod place;
 mod preempt;

@@ -45,6 +45,7 @@ impl Parts {
                 | Feature::DirectDispatch
                 | Feature::Placement
                 | Feature::Inheritance
+                | Feature::Cpuperf
                 | Feature::KernelThreads => {}
             }
         }

@@ -141,6 +141,46 @@ fn beyond_their_bound_boosted_threads_leave_the_others_more() {
     assert!(bounded > 0 && more_loops > loops);
 }
 
+#[test]
+#[ignore = "runs inside the VM"]
+fn performance_targets_change_and_power_save_packs() {
+    require_vm();
+    let played = |flags: &[&str]| {
+        let mut daemon = Daemon::start(flags);
+        let load = ["--steam-app-id=42", "--load=hogs=4:nice19"];
+        let under_load = Game::start(4, &load).report(PATIENCE);
+        let alone = Game::start(4, &["--steam-app-id=42"]).report(PATIENCE);
+        daemon.assert_in_charge();
+        let metrics = daemon.metrics();
+        println!(
+            "{flags:?}: {:.1} fps beside hogs, {:.1} alone, {} changes, {} packed",
+            under_load.frames.fps, alone.frames.fps, metrics.perf_changes, metrics.packed
+        );
+        assert!(under_load.frames.count > 0 && alone.frames.count > 0);
+        assert!(under_load.background[0].loops > 0);
+        assert_eq!(metrics.missing_contexts, 0);
+        [metrics.perf_changes > 0, metrics.packed > 0]
+    };
+    // The guest has no cpufreq: nobody hears targets here, unless they are asked for.
+    assert_eq!(played(&[]), [false, false]);
+    assert_eq!(played(&["--with=cpuperf"]), [true, false]);
+    assert_eq!(played(&["--with=cpuperf", "--power-save"]), [true, true]);
+    assert_eq!(
+        played(&["--without=cpuperf", "--power-save"]),
+        [false, true]
+    );
+}
+
+/// Threads that sleep a lot are packed, also onto CPUs that a real-time thread then takes.
+#[test]
+#[ignore = "runs inside the VM"]
+fn saving_power_starves_nobody() {
+    require_vm();
+    let mut daemon = Daemon::start(&["--with=cpuperf", "--power-save"]);
+    play_and_check_waits(&mut daemon, 10, "--load=hogs=1:idle,chat=100,fifo=80");
+    assert!(daemon.metrics().packed > 0);
+}
+
 /// The only test that takes a CPU away, and not just after a daemon has ended: 6.18 deadlocks when a
 /// CPU goes offline while a task storage map is freed (`bpf_map_free_deferred` waits for an RCU tasks
 /// trace grace period with migration disabled, that one for the end of the hotplug operation, and

@@ -39,25 +39,29 @@ fn every_program_passes_the_verifier() {
     require_vm();
     // The host reads whole lines, and the test runner has begun one.
     println!();
-    let cli = <Cli as clap::Parser>::parse_from(["scx_gamer"]);
-    let config = Config::from_cli(&cli).unwrap();
+    // As on a machine with cpufreq, which the guest has not.
+    let usual = ["scx_gamer", "--with=cpuperf"].as_slice();
+    let saving = ["scx_gamer", "--with=cpuperf", "--power-save"].as_slice();
     let all = [
         "scx_gamer",
         "--detect-sync=on",
-        "--with=frame-clock,rates,loans",
-    ];
-    let all = Config::from_cli(&<Cli as clap::Parser>::parse_from(all)).unwrap();
+        "--power-save",
+        "--with=cpuperf,frame-clock,rates,loans",
+    ]
+    .as_slice();
     let one = Layout::of(&Topology::new().unwrap()).unwrap();
     assert_eq!(one.llc_count(), 1);
     let two = Layout::new([(0, 0..1), (1, 1..2)].into_iter(), 2).unwrap();
     let kinds = two.clone().with_kinds(&[0].into(), true);
-    let presets = [
-        ("one_llc", &config, one),
-        ("two_llcs", &config, two),
-        ("all_features", &all, kinds),
-    ];
-    for (preset, config, layout) in presets {
-        for (program, insns) in daemon::verify(config, &layout).unwrap() {
+    for (preset, flags, layout) in [
+        ("one_llc", usual, &one),
+        ("two_llcs", usual, &two),
+        ("power_save", saving, &one),
+        ("all_features", all, &kinds),
+    ] {
+        let cli = <Cli as clap::Parser>::parse_from(flags);
+        let config = Config::from_cli(&cli).unwrap();
+        for (program, insns) in daemon::verify(&config, layout).unwrap() {
             report(preset, &program, insns);
         }
     }
