@@ -10,6 +10,7 @@ use crate::intf;
 pub use crate::intf::{
     POLICY_BOOST_MAX as BOOST_MAX, POLICY_BOOST_URGENT as BOOST_URGENT,
     POLICY_CHARGE_NS_MAX as CHARGE_NS_MAX, POLICY_HIST_BUCKETS as HIST_BUCKETS,
+    POLICY_MISS_SCORE_MAX as MISS_SCORE_MAX, POLICY_MISS_STEPS_MAX as MISS_STEPS_MAX,
     POLICY_PERF_ALL as PERF_ALL, POLICY_PERF_MIN as PERF_MIN, POLICY_PERF_STEP as PERF_STEP,
     POLICY_REGIME_HYSTERESIS_PCT as REGIME_HYSTERESIS_PCT, POLICY_SHARE_ALL as SHARE_ALL,
     POLICY_WEIGHT_DEFAULT as WEIGHT_DEFAULT, POLICY_WEIGHT_MAX as WEIGHT_MAX,
@@ -38,6 +39,8 @@ pub const LOAN_MAX: u32 = intf::POLICY_LOAN_MAX;
 pub const LOAN_NS: u64 = intf::POLICY_LOAN_NS as u64;
 /// No input window is longer, in ns.
 pub const INPUT_WINDOW_NS_MAX: u64 = intf::POLICY_INPUT_WINDOW_NS_MAX as u64;
+/// A turn may end so much later than its deadline and its run would have it, in ns.
+pub const MISS_GRACE_NS: u64 = intf::POLICY_MISS_GRACE_NS as u64;
 /// From this difference of spans on the minimum turn does not count, in ns.
 pub const PREEMPT_CLEAR_NS: u64 = intf::POLICY_PREEMPT_CLEAR_NS as u64;
 /// By how much more urgent an arrival without a higher boost must be, in ns.
@@ -329,6 +332,37 @@ pub fn load_roll(load: &mut BoostedLoad, ran: &[u32; BOOST_MAX as usize + 1], ca
 pub fn boost_floor(load: &BoostedLoad, bound: u32, floor: u32) -> u32 {
     // SAFETY: reads one valid struct through a reference that outlives the call.
     unsafe { intf::policy_boost_floor(load, bound, floor) }
+}
+
+/// By what a turn is judged for which the task waited from `since_ns` on: its deadline without the last
+/// `raised` steps of its boost.
+pub fn miss_due_ns(since_ns: u64, deadline_ns: u64, raised: u32) -> u64 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_miss_due_ns(since_ns, deadline_ns, raised) }
+}
+
+/// Whether a turn that ended at `now_ns`, after running for `ran_ns`, was late.
+pub fn miss_is_late(now_ns: u64, due_ns: u64, ran_ns: u64) -> bool {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_miss_is_late(now_ns, due_ns, ran_ns) }
+}
+
+/// The score of a task (0..=[`MISS_SCORE_MAX`]) after one more turn.
+pub fn miss_next(score: u32, late: bool) -> u32 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_miss_next(score, late) }
+}
+
+/// By how many steps a score raises: 0..=[`MISS_STEPS_MAX`].
+pub fn miss_steps(score: u32) -> u32 {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_miss_steps(score) }
+}
+
+/// The boost of a task that has earned `earned` by its roles and has this score.
+pub fn miss_raise(earned: u32, score: u32) -> u32 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_miss_raise(earned, score) }
 }
 
 /// Whether a CPU has to be at its fastest at once, whatever its load is.

@@ -208,6 +208,7 @@ static __always_inline void begin_run(struct task_struct *p, struct task_ctx *tc
 {
 	struct cpu_stats *s = get_stats();
 	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
+	u32 raised = raised_by(tctx);
 
 	leave_queue_as_head(tctx);
 	if (s) {
@@ -215,16 +216,41 @@ static __always_inline void begin_run(struct task_struct *p, struct task_ctx *tc
 			record_wait(s, now_ns - tctx->since_ns);
 		add_relaxed(&s->role_stint_cnt[tctx->role & (ROLE_SLOT_CNT - 1)], 1);
 	}
+	if (raised && tctx->deadline_ns)
+		tctx->deadline_ns = policy_miss_due_ns(tctx->since_ns, tctx->deadline_ns, raised);
 	tctx->since_ns = now_ns;
 	cctx->pid = p->pid;
 	publish_running(p, tctx, cpu, now_ns);
 	cctx->run_start_ns = now_ns;
 }
 
+/*
+ * A turn has ended: was it late? One without a deadline was given at once (an idle CPU's, or what an RT
+ * task left of one judged already), and is not; nor is one that take_home() has cut short, whose start is
+ * not known any more.
+ */
+static __always_inline void judge_turn(struct task_ctx *tctx, u64 run_start_ns, u64 now_ns)
+{
+	bool late = tctx->deadline_ns &&
+		    policy_miss_is_late(now_ns, tctx->deadline_ns, now_ns - run_start_ns);
+	struct cpu_stats *s;
+
+	tctx->deadline_ns = 0;
+	tctx->missed = policy_miss_next(tctx->missed, late);
+	if (!late)
+		return;
+	s = get_stats();
+	if (s)
+		add_relaxed(&s->role_late_cnt[tctx->role & (ROLE_SLOT_CNT - 1)], 1);
+}
+
 static __always_inline void end_run(struct task_ctx *tctx, s32 cpu, bool runnable, u64 now_ns)
 {
+	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
+
 	charge_run(tctx, cpu, now_ns);
-	get_cpu_ctx(cpu)->run_start_ns = 0;
+	judge_turn(tctx, cctx->run_start_ns, now_ns);
+	cctx->run_start_ns = 0;
 	if (!runnable) {
 		tctx->since_ns = 0;
 		tctx->loan = 0;

@@ -41,9 +41,9 @@ static __always_inline void dump_task_ctx(struct task_struct *p)
 
 	if (!tctx)
 		return;
-	scx_bpf_dump("roles=%x boost=%u loan=%u queue=%u deadline=%lldns since=%lldns awake_run=%lluns\n",
-		     tctx->roles, tctx->boost, tctx->loan, tctx->queue_idx,
-		     policy_delta_ns(tctx->deadline_ns, now_ns),
+	scx_bpf_dump("roles=%x boost=%u loan=%u missed=%u queue=%u deadline=%lldns since=%lldns awake_run=%lluns\n",
+		     tctx->roles, tctx->boost, tctx->loan, tctx->missed, tctx->queue_idx,
+		     tctx->deadline_ns ? policy_delta_ns(tctx->deadline_ns, now_ns) : 0,
 		     tctx->since_ns ? policy_delta_ns(now_ns, tctx->since_ns) : 0,
 		     tctx->awake_run_ns);
 }

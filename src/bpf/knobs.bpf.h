@@ -38,7 +38,7 @@ const volatile bool perf_targets;
 const volatile bool saves_power;
 
 /*
- * The next ten switch off a part of the policy, to measure what it buys. Without all of them every
+ * The next eleven switch off a part of the policy, to measure what it buys. Without all of them every
  * task still runs within its bound; what that rests on has no knob.
  */
 
@@ -68,6 +68,9 @@ const volatile bool loans_count = true;
 
 /* Who holds a lock inherits the boost of who waits for it; only with the sync detector. */
 const volatile bool inheritance_counts = false;
+
+/* Late turns raise who has a boost. */
+const volatile bool misses_count = true;
 
 /* How far behind the virtual now a waking task may stay, in ns; 0: it keeps no credit. */
 const volatile u64 sleep_credit_ns = POLICY_CREDIT_NS;

@@ -155,10 +155,21 @@ static __always_inline void refresh_roles(struct task_struct *p, struct task_ctx
 		recheck_inherited(p, tctx);
 }
 
+/* How far late turns raise what the task has earned by its roles. */
+static __always_inline u32 raised_by(const struct task_ctx *tctx)
+{
+	u32 earned;
+
+	if (!misses_count || !policy_miss_steps(tctx->missed))
+		return 0;
+	earned = policy_boost_earned(tctx->boost, tctx->awake_run_ns);
+	return policy_miss_raise(earned, tctx->missed) - earned;
+}
+
 /* The boost that the task has earned at this moment, whether or not it is admitted. */
 static __always_inline u32 earned_boost(const struct task_ctx *tctx)
 {
-	u32 earned = policy_boost_earned(tctx->boost, tctx->awake_run_ns);
+	u32 earned = policy_boost_earned(tctx->boost, tctx->awake_run_ns) + raised_by(tctx);
 
 	earned = policy_boost_with_loan(earned, tctx->loan, tctx->awake_run_ns);
 	return inheritance_counts ? policy_max(earned, tctx->inherited) : earned;

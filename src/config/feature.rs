@@ -22,6 +22,8 @@ pub enum Feature {
     Loans,
     /// Who holds a lock inherits the boost of who waits for it; with --detect-sync=on
     Inheritance,
+    /// Who has a boost and whose turns end late is raised
+    Misses,
     /// Beyond a part of the CPUs' time the least urgent boosts do not count
     Admission,
     /// The schedutil governor is told how fast each CPU has to be; with `--with` whether it listens
@@ -48,7 +50,10 @@ impl Feature {
     /// something does (docs/benchmarks.md), and what it cannot measure: a VM has no clock rates.
     #[must_use]
     pub fn is_default(self) -> bool {
-        !matches!(self, Self::FrameClock | Self::Rates | Self::Loans)
+        !matches!(
+            self,
+            Self::FrameClock | Self::Rates | Self::Loans | Self::Misses
+        )
     }
 
     /// Gives `config` the values with which this part decides nothing.
@@ -60,6 +65,7 @@ impl Feature {
             Self::Rates => config.rates_count = false,
             Self::Loans => config.loans_count = false,
             Self::Inheritance => config.inheritance_counts = false,
+            Self::Misses => config.misses_count = false,
             Self::Admission => config.boosted_max = Percent::ALL,
             Self::Cpuperf => config.perf_targets = PerfTargets::Never,
             Self::RecentRun => config.recent_run_counts = false,

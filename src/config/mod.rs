@@ -61,6 +61,8 @@ pub struct Config {
     pub loans_count: bool,
     /// Who holds a lock inherits the boost of who waits for it, with `detect_sync`.
     pub inheritance_counts: bool,
+    /// Late turns raise who has a boost.
+    pub misses_count: bool,
     /// How far behind the virtual now a waking thread may stay.
     pub sleep_credit: Nanoseconds,
     /// What of the policy the user has switched off; the fields above say so already.
@@ -204,6 +206,7 @@ impl Config {
             inheritance_counts: true,
             rates_count: true,
             loans_count: true,
+            misses_count: true,
             sleep_credit: Nanoseconds::from_ns(policy::CREDIT_NS),
             without: cli.without.iter().copied().collect(),
             game_pid: cli.game_pid.and_then(NonZeroU32::new),

@@ -86,6 +86,7 @@ impl LinePrinter {
             .is_none_or(|rows| rows >= ROWS_PER_HEADER)
         {
             text += &lock_waits(metrics);
+            text += &late(metrics);
             text += &header();
             self.rows_since_header = Some(0);
         }
@@ -197,6 +198,21 @@ fn lock_waits(metrics: &Metrics) -> String {
         "the game's waits for locks a second: {}\n",
         waits.join(", ")
     )
+}
+
+/// The part of their stints that ended late, of the roles that had any; named as their columns.
+fn late(metrics: &Metrics) -> String {
+    let heads = COLUMNS[2..].iter().map(|(head, ..)| head);
+    let roles = ROLES.iter().zip(heads).filter_map(|(name, head)| {
+        let role = metrics.roles.get(*name).filter(|role| role.late > 0)?;
+        let digits = usize::from(role.late_pct < 9.95);
+        Some(format!("{head} {:.digits$}", role.late_pct))
+    });
+    let roles: Vec<_> = roles.collect();
+    if roles.is_empty() {
+        return String::new();
+    }
+    format!("stints that ended late, %: {}\n", roles.join(", "))
 }
 
 /// Two lines: the groups, and the columns with their units (runs and counts are per second).

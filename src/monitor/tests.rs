@@ -26,6 +26,8 @@ fn huge_metrics() -> Metrics {
     let mut metrics = metrics();
     let role = RoleMetrics {
         stints: u64::MAX,
+        late: u64::MAX,
+        late_pct: 100.0,
         cpu_pct: 1e9,
     };
     metrics.roles.values_mut().for_each(|it| *it = role);
@@ -111,6 +113,23 @@ fn waits_for_locks_stand_above_the_header_where_there_are_any() {
     none.lock_waits.values_mut().for_each(|it| *it = 0);
     let text = LinePrinter::default().interval(&none);
     assert!(!text.contains("locks"), "{text}");
+}
+
+#[test]
+fn late_stints_stand_above_the_header_where_there_are_any() {
+    let mut metrics = metrics();
+    metrics.roles.values_mut().for_each(|role| role.late = 0);
+    let text = LinePrinter::default().interval(&metrics);
+    assert!(!text.contains("late"), "{text}");
+    for (name, late_pct) in [("gpu irq", 0.26), ("background", 12.5)] {
+        let role = metrics.roles.get_mut(name).expect("a role");
+        (role.late, role.late_pct) = (1, late_pct);
+    }
+    let text = LinePrinter::default().interval(&metrics);
+    assert!(
+        text.contains("stints that ended late, %: girq 0.3, back 12\n"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.rates_count = config.rates_count;
     rodata.loans_count = config.loans_count;
     rodata.inheritance_counts = config.inheritance_counts && config.detect_sync;
+    rodata.misses_count = config.misses_count;
     rodata.sleep_credit_ns = config.sleep_credit.get();
     skel.struct_ops.gamer_ops_mut().exit_dump_len = config.exit_dump_len;
     Ok(())

@@ -100,6 +100,7 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
 struct Totals {
     counters: [u64; intf::STAT_CNT as usize],
     role_stint_cnt: [u64; ROLE_SLOT_CNT],
+    role_late_cnt: [u64; ROLE_SLOT_CNT],
     role_run_ns: [u64; ROLE_SLOT_CNT],
     wait_hist: Histogram,
     wait_max_ns: u64,
@@ -110,6 +111,7 @@ impl Totals {
         let mut totals = Self {
             counters: [0; intf::STAT_CNT as usize],
             role_stint_cnt: [0; ROLE_SLOT_CNT],
+            role_late_cnt: [0; ROLE_SLOT_CNT],
             role_run_ns: [0; ROLE_SLOT_CNT],
             wait_hist: [0; BUCKET_CNT],
             wait_max_ns: 0,
@@ -117,6 +119,7 @@ impl Totals {
         for cpu in cpus {
             add(&mut totals.counters, &cpu.counters);
             add(&mut totals.role_stint_cnt, &cpu.role_stint_cnt);
+            add(&mut totals.role_late_cnt, &cpu.role_late_cnt);
             add(&mut totals.role_run_ns, &cpu.role_run_ns);
             add(&mut totals.wait_hist, &cpu.wait_hist);
             totals.wait_max_ns = totals.wait_max_ns.max(cpu.wait_max_ns);
@@ -129,6 +132,7 @@ impl Totals {
         Self {
             counters: grown(&self.counters, &before.counters),
             role_stint_cnt: grown(&self.role_stint_cnt, &before.role_stint_cnt),
+            role_late_cnt: grown(&self.role_late_cnt, &before.role_late_cnt),
             role_run_ns: grown(&self.role_run_ns, &before.role_run_ns),
             wait_hist: grown(&self.wait_hist, &before.wait_hist),
             wait_max_ns: self.wait_max_ns,
@@ -159,11 +163,18 @@ fn role_metrics(
     let capacity_ns = interval.as_secs_f64() * 1e9 * f64::from(online_cpu_cnt);
     let metrics = |role: usize| RoleMetrics {
         stints: delta.role_stint_cnt[role],
+        late: delta.role_late_cnt[role],
+        late_pct: late_pct(delta.role_late_cnt[role], delta.role_stint_cnt[role]),
         cpu_pct: 100.0 * ratio(delta.role_run_ns[role] as f64, capacity_ns),
     };
     (0..ROLE_CNT)
         .map(|role| (ROLE_NAMES[role].to_owned(), metrics(role)))
         .collect()
+}
+
+/// Stints are counted as they begin and late ones as they end: at most all of them.
+fn late_pct(late_cnt: u64, stint_cnt: u64) -> f64 {
+    100.0 * ratio(late_cnt as f64, stint_cnt as f64).min(1.0)
 }
 
 fn program_metrics(

@@ -190,6 +190,12 @@ pub struct RoleMetrics {
     /// Runs.
     #[stat(desc = "stints: pieces of work, each from getting a CPU to leaving it")]
     pub stints: u64,
+    /// Late.
+    #[stat(desc = "stints that ended late: a millisecond and more after deadline and run time")]
+    pub late: u64,
+    /// Part of the stints.
+    #[stat(desc = "share of the stints that ended late, in per cent")]
+    pub late_pct: f64,
     /// Run time.
     #[stat(desc = "share of all CPUs' time, in per cent")]
     pub cpu_pct: f64,

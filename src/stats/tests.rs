@@ -21,6 +21,7 @@ pub(crate) fn snapshot(attached_at: Instant, age: Duration, count: u64) -> Snaps
     let cpu = intf::cpu_stats {
         counters: [count; intf::STAT_CNT as usize],
         role_stint_cnt: by_role(count),
+        role_late_cnt: by_role(count / 10),
         role_run_ns: by_role(count * 1_000_000),
         wait_max_ns: 5_000_000,
         wait_hist: std::array::from_fn(|bucket| if bucket == 20 { count } else { 0 }),
@@ -134,6 +135,8 @@ fn difference_covers_the_interval_alone() {
     assert_eq!(metrics.uptime_s, 2.0);
     assert_eq!(metrics.preempts, 500, "two CPUs, 250 each");
     assert_eq!(metrics.roles["game"].stints, 500);
+    assert_eq!(metrics.roles["game"].late, 50);
+    assert_eq!(metrics.roles["game"].late_pct, 10.0);
     // 2 * 250 ms of 2 s.
     assert_eq!(metrics.roles["game"].cpu_pct, 25.0);
     assert_eq!(

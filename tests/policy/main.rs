@@ -9,6 +9,7 @@ mod hist;
 mod inherit;
 mod inputs;
 mod lock;
+mod miss;
 mod net;
 mod perf;
 mod pick;

@@ -324,6 +324,33 @@ fn who_has_one_cpu_only_gets_a_part_of_it_beside_boosted_load_that_is_bound_to_i
     }
 }
 
+/// A beat at boost 2, beside workers at boost 3 that want more than there is.
+#[test]
+fn who_misses_deadlines_is_raised_and_misses_fewer() {
+    let beat = Pattern::Periodic {
+        period_ns: 16 * MS,
+        run_ns: 2 * MS,
+    };
+    let specs = tasks(&[
+        (4, Spec::new(WORKER).boost(3)),
+        (1, Spec::new(beat).boost(2)),
+        (4, Spec::hog()),
+    ]);
+    for seed in SEEDS {
+        let late_pct = |parts| {
+            let machine = Machine::new(2, seed, &specs).with_parts(parts);
+            let machine = machine.run(20 * SEC);
+            assert_waits_are_bounded(&machine, seed);
+            let beat = &machine.tasks[4];
+            beat.late_cnt * 100 / beat.wakeup_waits_ns.len() as u64
+        };
+        let with = late_pct(Parts::ALL);
+        let without = late_pct(Parts::without(&[Feature::Misses]));
+        println!("{with} % of its turns are late, {without} % without being raised");
+        assert!(2 * with < without, "seed {seed}");
+    }
+}
+
 #[test]
 fn pinned_tasks_and_shared_queue_do_not_starve_each_other() {
     for (cpu_cnt, pinned_cnt, shared_cnt) in [(2, 3, 5), (4, 1, 8), (4, 4, 12)] {

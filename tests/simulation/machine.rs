@@ -10,8 +10,9 @@ use std::ops::Range;
 
 use scx_gamer::policy::{
     BOOST_MAX, BoostedLoad, DeadlineInput, Pick, PickInput, Preempt, PreemptInput, RAN_UNIT_NS,
-    boost_earned, boost_floor, charge_ns, deadline_ns, delta_ns, load_roll, pick, preempt,
-    slice_ns, span_ns, steal_first, vruntime_clamp, vtime_advance,
+    boost_earned, boost_floor, charge_ns, deadline_ns, delta_ns, load_roll, miss_due_ns,
+    miss_is_late, miss_next, miss_raise, pick, preempt, slice_ns, span_ns, steal_first,
+    vruntime_clamp, vtime_advance,
 };
 
 use crate::parts::Parts;
@@ -294,14 +295,13 @@ impl Machine {
         if !self.parts.boosts {
             return 0;
         }
-        let Task { cpu, spec, .. } = self.tasks[task];
-        let earned = boost_earned(spec.boost, self.tasks[task].awake_run_ns);
+        let earned = self.earned_boost(task);
         let Cpu {
             llc,
             own_queue,
             own_admission,
             ..
-        } = &self.cpus[cpu];
+        } = &self.cpus[self.tasks[task].cpu];
         let mut floor = self.admissions[*llc].floor;
         if !own_queue.is_empty() {
             floor = floor.max(own_admission.floor);
@@ -309,9 +309,50 @@ impl Machine {
         if earned < floor { 0 } else { earned }
     }
 
+    /// How far late turns raise what the task has earned.
+    fn raised_by(&self, task: usize) -> u32 {
+        if !self.parts.misses {
+            return 0;
+        }
+        let Task {
+            spec,
+            awake_run_ns,
+            missed,
+            ..
+        } = self.tasks[task];
+        let earned = boost_earned(spec.boost, awake_run_ns);
+        miss_raise(earned, missed) - earned
+    }
+
+    /// Whether or not it is admitted.
+    fn earned_boost(&self, task: usize) -> u32 {
+        let Task {
+            spec, awake_run_ns, ..
+        } = self.tasks[task];
+        boost_earned(spec.boost, awake_run_ns) + self.raised_by(task)
+    }
+
+    fn begin_turn(&mut self, task: usize) {
+        let raised = self.raised_by(task);
+        let task_ctx = &mut self.tasks[task];
+        let since_ns = CLOCK_START_NS.wrapping_add(task_ctx.wait_start_ns);
+        task_ctx.turn_start_ns = self.now_ns;
+        task_ctx.turn_due_ns = miss_due_ns(since_ns, task_ctx.deadline_ns, raised);
+    }
+
+    /// A turn has ended: was it late?
+    fn judge_turn(&mut self, task: usize) {
+        let clock_ns = self.clock_ns();
+        let task_ctx = &mut self.tasks[task];
+        let ran_ns = self.now_ns - task_ctx.turn_start_ns;
+        let late = miss_is_late(clock_ns, task_ctx.turn_due_ns, ran_ns);
+        task_ctx.missed = miss_next(task_ctx.missed, late);
+        task_ctx.late_cnt += u64::from(late);
+    }
+
     /// Counts a run for admission, under the boost that was earned.
     fn note_boosted_run(&mut self, cpu: usize, task: usize, ran_ns: u64) {
-        let boost = boost_earned(self.tasks[task].spec.boost, self.tasks[task].awake_run_ns);
+        let boost = self.earned_boost(task);
         let units = u32::try_from(ran_ns / RAN_UNIT_NS).expect("BUG: a run of minutes");
         let (now_ns, bound) = (self.now_ns, self.parts.boosted_max);
         let ran = &mut self.cpus[cpu].boosted_ran[boost as usize];
@@ -425,6 +466,9 @@ impl Machine {
             None
         };
         let prev_runnable = (!self.tasks[prev].asleep).then_some(prev);
+        if prev_runnable.is_none() {
+            self.judge_turn(prev);
+        }
         self.dispatch(cpu, prev_runnable);
         if let Some(stage) = next_stage.filter(|&task| self.waits(task)) {
             self.place(stage);
@@ -516,6 +560,7 @@ impl Machine {
             Some(task) => {
                 if next != prev {
                     self.note_wait(task);
+                    self.begin_turn(task);
                 }
                 self.start(cpu, task);
             }
@@ -524,6 +569,7 @@ impl Machine {
             }
         }
         if let Some(prev) = prev.filter(|_| next != prev) {
+            self.judge_turn(prev);
             self.insert(prev);
             self.place(prev);
         }

@@ -9,6 +9,7 @@ use crate::machine::{SLICE_NS, SLICE_NS_MIN};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parts {
     pub(crate) boosts: bool,
+    pub(crate) misses: bool,
     /// The share of CPU time that boosted tasks may take, see `share_bound`; 0: no bound.
     pub(crate) boosted_max: u32,
     pub(crate) recent_run: bool,
@@ -20,6 +21,7 @@ pub(crate) struct Parts {
 impl Parts {
     pub(crate) const ALL: Self = Self {
         boosts: true,
+        misses: true,
         boosted_max: share_bound(90),
         recent_run: true,
         preempts: true,
@@ -33,6 +35,7 @@ impl Parts {
         for feature in features {
             match feature {
                 Feature::Boost => parts.boosts = false,
+                Feature::Misses => parts.misses = false,
                 Feature::Admission => parts.boosted_max = 0,
                 Feature::RecentRun => parts.recent_run = false,
                 Feature::Preempt => parts.preempts = false,

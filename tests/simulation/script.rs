@@ -105,6 +105,12 @@ pub(crate) struct Task {
     pub(crate) awake_run_ns: u64,
     pub(crate) deadline_ns: u64,
     pub(crate) span_ns: u64,
+    /// When the present turn began, and by what it is judged.
+    pub(crate) turn_start_ns: u64,
+    pub(crate) turn_due_ns: u64,
+    /// Score of late turns.
+    pub(crate) missed: u32,
+    pub(crate) late_cnt: u64,
     pub(crate) wait_start_ns: u64,
     /// Whether the present wait began with a sleep's end.
     pub(crate) woken: bool,
@@ -129,6 +135,10 @@ impl Task {
             awake_run_ns: 0,
             deadline_ns: 0,
             span_ns: 0,
+            turn_start_ns: 0,
+            turn_due_ns: 0,
+            missed: 0,
+            late_cnt: 0,
             wait_start_ns: 0,
             woken: false,
             run_left_ns: 0,

@@ -181,6 +181,26 @@ fn saving_power_starves_nobody() {
     assert!(daemon.metrics().packed > 0);
 }
 
+#[test]
+#[ignore = "runs inside the VM"]
+fn under_overload_late_turns_are_counted_by_role() {
+    require_vm();
+    let mut daemon = Daemon::start(&["--with", "misses"]);
+    let cpus = daemon.metrics().cpus;
+    let load = format!("--load=hogs={}", 8 * cpus);
+    let game = Game::start(6, &["--steam-app-id=42", "--display=timer", &load]);
+    let report = game.report(PATIENCE);
+    daemon.assert_in_charge();
+    let roles = daemon.metrics().roles;
+    for (name, role) in roles.iter().filter(|(_, role)| role.stints > 0) {
+        println!("{name}: {} of {} stints late", role.late, role.stints);
+        assert!(role.late <= role.stints, "{name}");
+    }
+    println!("{:.1} fps", report.frames.fps);
+    assert!(roles["game"].late > 0 && roles["game"].late_pct > 0.0);
+    assert!(report.background[0].loops > 0);
+}
+
 /// The only test that takes a CPU away, and not just after a daemon has ended: 6.18 deadlocks when a
 /// CPU goes offline while a task storage map is freed (`bpf_map_free_deferred` waits for an RCU tasks
 /// trace grace period with migration disabled, that one for the end of the hotplug operation, and
