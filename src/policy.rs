@@ -341,10 +341,10 @@ pub fn miss_due_ns(since_ns: u64, deadline_ns: u64, raised: u32) -> u64 {
     unsafe { intf::policy_miss_due_ns(since_ns, deadline_ns, raised) }
 }
 
-/// Whether a turn that ended at `now_ns`, after running for `ran_ns`, was late.
-pub fn miss_is_late(now_ns: u64, due_ns: u64, ran_ns: u64) -> bool {
+/// Whether a turn that began at `begun_ns` was late.
+pub fn miss_is_late(begun_ns: u64, due_ns: u64) -> bool {
     // SAFETY: pure arithmetic on its arguments, defined for every value.
-    unsafe { intf::policy_miss_is_late(now_ns, due_ns, ran_ns) }
+    unsafe { intf::policy_miss_is_late(begun_ns, due_ns) }
 }
 
 /// The score of a task (0..=[`MISS_SCORE_MAX`]) after one more turn.
@@ -378,9 +378,9 @@ pub fn perf_target(input: &PerfInput) -> u32 {
 }
 
 /// Whether a woken task waits for its CPU, which runs another and had this load, to save power.
-pub fn packs(boost: u32, running_boost: u32, load_pct: u32) -> bool {
+pub fn packs(running_boost: u32, load_pct: u32) -> bool {
     // SAFETY: pure arithmetic on its arguments, defined for every value.
-    unsafe { intf::policy_packs(boost, running_boost, load_pct) }
+    unsafe { intf::policy_packs(running_boost, load_pct) }
 }
 
 /// Share of the time of `cpu_cnt` CPUs in `elapsed_ns` that was spent running tasks: 0..=100.

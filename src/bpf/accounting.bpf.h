@@ -203,38 +203,32 @@ static __always_inline void roll_regime(s32 cpu, u64 now_ns)
 	}
 }
 
-static __always_inline void begin_run(struct task_struct *p, struct task_ctx *tctx, s32 cpu,
-				      u64 now_ns)
+/* By how many steps late turns have shortened the span that its deadline was made of. */
+static __always_inline u32 raised_in_deadline(const struct task_ctx *tctx, s32 cpu)
 {
-	struct cpu_stats *s = get_stats();
-	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
 	u32 raised = raised_by(tctx);
+	u32 boost = earned_boost(tctx);
 
-	leave_queue_as_head(tctx);
-	if (s) {
-		if (tctx->since_ns && policy_delta_ns(now_ns, tctx->since_ns) >= 0)
-			record_wait(s, now_ns - tctx->since_ns);
-		add_relaxed(&s->role_stint_cnt[tctx->role & (ROLE_SLOT_CNT - 1)], 1);
-	}
-	if (raised && tctx->deadline_ns)
-		tctx->deadline_ns = policy_miss_due_ns(tctx->since_ns, tctx->deadline_ns, raised);
-	tctx->since_ns = now_ns;
-	cctx->pid = p->pid;
-	publish_running(p, tctx, cpu, now_ns);
-	cctx->run_start_ns = now_ns;
+	if (!raised || tctx->inherited >= boost || !admitted_boost(boost, cpu))
+		return 0;
+	return raised;
 }
 
 /*
- * A turn has ended: was it late? One without a deadline was given at once (an idle CPU's, or what an RT
- * task left of one judged already), and is not; nor is one that take_home() has cut short, whose start is
- * not known any more.
+ * A turn begins: is it late? One without a deadline was given at once (an idle CPU's, or what an RT task
+ * left of one judged already), and is not.
  */
-static __always_inline void judge_turn(struct task_ctx *tctx, u64 run_start_ns, u64 now_ns)
+static __always_inline void judge_turn(struct task_ctx *tctx, s32 cpu, u64 now_ns)
 {
-	bool late = tctx->deadline_ns &&
-		    policy_miss_is_late(now_ns, tctx->deadline_ns, now_ns - run_start_ns);
 	struct cpu_stats *s;
+	bool late = false;
+	u64 due_ns;
 
+	if (tctx->deadline_ns) {
+		due_ns = policy_miss_due_ns(tctx->since_ns, tctx->deadline_ns,
+					    misses_count ? raised_in_deadline(tctx, cpu) : 0);
+		late = policy_miss_is_late(now_ns, due_ns);
+	}
 	tctx->deadline_ns = 0;
 	tctx->missed = policy_miss_next(tctx->missed, late);
 	if (!late)
@@ -244,13 +238,29 @@ static __always_inline void judge_turn(struct task_ctx *tctx, u64 run_start_ns, 
 		add_relaxed(&s->role_late_cnt[tctx->role & (ROLE_SLOT_CNT - 1)], 1);
 }
 
-static __always_inline void end_run(struct task_ctx *tctx, s32 cpu, bool runnable, u64 now_ns)
+static __always_inline void begin_run(struct task_struct *p, struct task_ctx *tctx, s32 cpu,
+				      u64 now_ns)
 {
+	struct cpu_stats *s = get_stats();
 	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
 
+	leave_queue_as_head(tctx);
+	if (s) {
+		if (tctx->since_ns && policy_delta_ns(now_ns, tctx->since_ns) >= 0)
+			record_wait(s, now_ns - tctx->since_ns);
+		add_relaxed(&s->role_stint_cnt[tctx->role & (ROLE_SLOT_CNT - 1)], 1);
+	}
+	judge_turn(tctx, cpu, now_ns);
+	tctx->since_ns = now_ns;
+	cctx->pid = p->pid;
+	publish_running(p, tctx, cpu, now_ns);
+	cctx->run_start_ns = now_ns;
+}
+
+static __always_inline void end_run(struct task_ctx *tctx, s32 cpu, bool runnable, u64 now_ns)
+{
 	charge_run(tctx, cpu, now_ns);
-	judge_turn(tctx, cctx->run_start_ns, now_ns);
-	cctx->run_start_ns = 0;
+	get_cpu_ctx(cpu)->run_start_ns = 0;
 	if (!runnable) {
 		tctx->since_ns = 0;
 		tctx->loan = 0;

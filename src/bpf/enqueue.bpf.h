@@ -149,7 +149,7 @@ static __always_inline bool packs_home(struct task_struct *p, u32 boost, s32 hom
 		return false;
 	if (scx_bpf_test_and_clear_cpu_idle(home_cpu))
 		return true;
-	return cctx->run_start_ns && policy_packs(boost, cctx->boost, cctx->load_pct) &&
+	return cctx->run_start_ns && policy_packs(cctx->boost, cctx->load_pct) &&
 	       !scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL_ON | home_cpu);
 }
 

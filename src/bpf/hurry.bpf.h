@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Hurry: a task that has just inherited boost is waiting in a queue or running already; it goes to
- * where its new deadline belongs. Asked by dispatch on the CPU that the waiter has left, so that the
+ * Hurry: a task that has just inherited boost may be waiting in a queue; it moves up to where its new
+ * deadline belongs. Asked by dispatch on the CPU that the waiter has left, so that the
  * holder may well run there next.
  */
 #ifndef SCX_GAMER_HURRY_BPF_H
@@ -13,12 +13,13 @@
 /* Tasks of a queue that are looked at to find the one. */
 #define HURRY_SCAN_MAX 512
 
-/* Takes the task with this id out of its queue and puts it back by its new deadline. */
-static __always_inline void move_up(u32 queue_idx, u32 pid, u64 deadline_ns)
+/* Takes the task with this id out of its queue and puts it back by a new deadline; whether it was there. */
+static __always_inline bool move_up(u32 queue_idx, u32 pid, u64 deadline_ns)
 {
 	u64 dsq = dsq_of_queue(queue_idx);
 	struct task_struct *p;
 	u32 looked_at = 0;
+	bool moved = false;
 
 	bpf_for_each(scx_dsq, p, dsq, 0) {
 		if (++looked_at > HURRY_SCAN_MAX)
@@ -26,10 +27,10 @@ static __always_inline void move_up(u32 queue_idx, u32 pid, u64 deadline_ns)
 		if ((u32)p->pid != pid)
 			continue;
 		scx_bpf_dsq_move_set_vtime(BPF_FOR_EACH_ITER, deadline_ns);
-		if (scx_bpf_dsq_move_vtime(BPF_FOR_EACH_ITER, p, dsq, 0))
-			count(STAT_HURRY);
+		moved = scx_bpf_dsq_move_vtime(BPF_FOR_EACH_ITER, p, dsq, 0);
 		break;
 	}
+	return moved;
 }
 
 /* The CPUs of other queues than the one that asks are not about to look at theirs. */
@@ -41,26 +42,28 @@ static __always_inline void call_for_hurry(struct task_struct *p, const struct a
 		kick_victim(victim);
 }
 
+/* One that runs already is published with its new boost at the next tick. */
 static __always_inline void hurry(struct task_struct *p, struct task_ctx *tctx, s32 cpu)
 {
 	struct arrival who = {.now_ns = scx_bpf_now()};
-	s32 its_cpu = scx_bpf_task_cpu(p);
 	u32 queue_idx = tctx->queue_idx;
 	struct queue_ctx *q;
+	u64 deadline_ns;
 
-	if (queue_idx == QUEUE_NONE) {
-		/* Who wants its CPU meanwhile has to be more urgent than it is now. */
-		if (get_cpu_ctx(its_cpu)->pid == (u32)p->pid)
-			publish_running(p, tctx, its_cpu, who.now_ns);
+	if (queue_idx == QUEUE_NONE)
 		return;
-	}
-	who.boost = admitted_boost(earned_boost(tctx), its_cpu);
+	who.boost = admitted_boost(earned_boost(tctx), scx_bpf_task_cpu(p));
 	who.span_ns = task_span_ns(p, tctx, who.now_ns, who.boost, is_in_window(who.boost));
-	tctx->deadline_ns = who.now_ns + who.span_ns;
-	move_up(queue_idx, p->pid, tctx->deadline_ns);
+	deadline_ns = who.now_ns + who.span_ns;
+	/* It has waited for some of its span: from now on it may come out later, boost or not. */
+	if (policy_delta_ns(deadline_ns, tctx->deadline_ns) >= 0 ||
+	    !move_up(queue_idx, p->pid, deadline_ns))
+		return;
+	count(STAT_HURRY);
+	tctx->deadline_ns = deadline_ns;
 	q = get_queue(queue_idx);
-	if (policy_delta_ns(tctx->deadline_ns, q->deadline_ns) < 0)
-		q->deadline_ns = tctx->deadline_ns;
+	if (policy_delta_ns(deadline_ns, q->deadline_ns) < 0)
+		q->deadline_ns = deadline_ns;
 	if (queue_idx != QUEUE_OF_LLC(get_llc(cpu)) && queue_idx != QUEUE_OF_CPU(cpu))
 		call_for_hurry(p, &who, cpu);
 }

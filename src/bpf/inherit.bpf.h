@@ -37,6 +37,9 @@ static __always_inline void raise(struct task_struct *holder, struct wait_link *
 	place = policy_waiter_place(hold->waiters, link->waiter, link->boost);
 	if (place >= POLICY_WAITERS_MAX)
 		return;
+	/* What was handed on to it meanwhile may be more. */
+	if (hold->waiters[place].pid == link->waiter)
+		link->boost = policy_max(link->boost, hold->waiters[place].boost);
 	hold->waiters[place].boost = link->boost;
 	hold->waiters[place].lock = link->lock;
 	hold->waiters[place].pid = link->waiter;
@@ -45,7 +48,7 @@ static __always_inline void raise(struct task_struct *holder, struct wait_link *
 	wait = bpf_task_storage_get(&lock_waits, holder, NULL, 0);
 	if (!wait || !wait->since_ns || !wait->holder)
 		return;
-	wait->boost = link->boost;
+	wait->boost = policy_max(wait->boost, link->boost);
 	link->lock = wait->lock;
 	link->waiter = holder->pid;
 	link->holder = wait->holder;

@@ -267,7 +267,7 @@ struct task_ctx {
 	u64 recent_run_ns; /* weighted run time since the last sleep */
 	u64 awake_run_ns;  /* real run time since the last sleep */
 	u64 since_ns;	   /* when its wait, or the part of its run not charged yet, began; 0: sleeps */
-	u64 deadline_ns;   /* of the last enqueue; while it runs, what the turn is judged by; 0: nothing */
+	u64 deadline_ns;   /* of the last enqueue, until the turn begins; then 0 */
 	struct policy_rate rate;
 	u32 inv_weight;	   /* policy_inv_weight() */
 	u16 roles_checked; /* when the roles were last derived, in units of 2^22 ns (about 4 ms) */
@@ -363,7 +363,7 @@ enum stat_idx {
 struct cpu_stats {
 	u64 counters[STAT_CNT];		    /* by enum stat_idx */
 	u64 role_stint_cnt[ROLE_SLOT_CNT];  /* runs, by the first role of the enum */
-	u64 role_late_cnt[ROLE_SLOT_CNT];   /* of the runs, those that ended late, by role */
+	u64 role_late_cnt[ROLE_SLOT_CNT];   /* of the runs, those that began late, by role */
 	u64 role_run_ns[ROLE_SLOT_CNT];	    /* run time, by role */
 	u64 wait_max_ns;		    /* since the scheduler was attached */
 	u64 wait_hist[POLICY_HIST_BUCKETS]; /* runnable to running */

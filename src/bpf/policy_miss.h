@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Misses: a task whose turns end too late, again and again, is raised a step or two until they do not.
+ * Misses: a task whose turns come too late, again and again, is raised a step or two until they do not.
  *
- * Inputs: when a turn ended, its deadline, how long it ran; the score so far.
+ * Inputs: when a turn began and its deadline; the score so far.
  * Outputs: what it is judged by, whether it was late, the next score, the boost with that score's steps.
  *
- * A deadline is the key by which tasks wait, and that of a rested task is now. So a turn may end later
- * than that by what it ran, and by a grace: late is who was made to wait too long, not who had much to
- * do. (By the deadline alone, with nothing beside the game, 99 % of the turns of who reads input and 55 %
- * of the game's were late; 6.18, 2 CPUs.) A late turn adds to the score, one in time takes away: it stays up while more than one
- * turn in nine is late. Who was raised is judged by the deadline that it would have without: by its own,
- * which is earlier, the same wait would be late now, and keep it up there (simulated: more late turns for
+ * A deadline is the key by which tasks wait, and that of a rested task is now: no turn could be done by
+ * then. So what it runs itself does not count, and late is a turn that ends later than its deadline, its
+ * own run and a grace allow; which is one that begins later than its deadline and the grace. (By the
+ * deadline alone, with nothing beside the game, 99 % of the turns of who reads input ended late and 55 % of
+ * the game's; 6.18, 2 CPUs.)
+ *
+ * A late turn adds to the score, one in time takes away: it stays up while more than one turn in nine is
+ * late. Who was raised is judged by the deadline that it would have without: by its own, which is
+ * earlier, the same wait would be late now, and keep it up there (simulated: more late turns for
  * everybody than without).
  *
  * Who has no boost is not raised: under overload that would be everybody.
@@ -25,7 +28,7 @@
 #include "policy_boost.h"
 #include "policy_types.h"
 
-/* A turn may end so much later than its deadline and its run would have it. */
+/* A turn may begin so much later than its deadline. */
 #define POLICY_MISS_GRACE_NS (1000LL * 1000)
 
 /* What a late turn adds to the score; one in time takes 1 away. */
@@ -52,10 +55,10 @@ static __always_inline u64 policy_miss_due_ns(u64 since_ns, u64 deadline_ns, u32
 	return deadline_ns + ((u64)span_ns << policy_min(raised, POLICY_MISS_STEPS_MAX)) - span_ns;
 }
 
-/* Whether a turn that ended at @now_ns, after running for @ran_ns, was late. */
-static __always_inline bool policy_miss_is_late(u64 now_ns, u64 due_ns, u64 ran_ns)
+/* Whether a turn that began at @begun_ns was late. */
+static __always_inline bool policy_miss_is_late(u64 begun_ns, u64 due_ns)
 {
-	return policy_delta_ns(now_ns - ran_ns, due_ns) > POLICY_MISS_GRACE_NS;
+	return policy_delta_ns(begun_ns, due_ns) > POLICY_MISS_GRACE_NS;
 }
 
 static __always_inline u32 policy_miss_next(u32 score, bool late)

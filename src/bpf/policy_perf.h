@@ -73,12 +73,12 @@ static __always_inline u32 policy_perf_target(const struct policy_perf_in *in)
 }
 
 /*
- * Whether a woken task of this boost waits for the end of the turn of who runs on its CPU, rather than
+ * Whether a woken task without boost waits for the end of the turn of who runs on its CPU, rather than
  * that an idle CPU wakes up for it.
  */
-static __always_inline bool policy_packs(u32 boost, u32 running_boost, u32 load_pct)
+static __always_inline bool policy_packs(u32 running_boost, u32 load_pct)
 {
-	return !boost && !running_boost && load_pct < POLICY_PACK_PCT_MAX;
+	return !running_boost && load_pct < POLICY_PACK_PCT_MAX;
 }
 
 #endif

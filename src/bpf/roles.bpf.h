@@ -113,7 +113,8 @@ __noinline int derive_roles(struct task_struct *p __arg_trusted,
 }
 
 /*
- * Forgets the waiters who do not wait any more, or too long: a hook may have missed the end of a wait.
+ * Forgets the waiters who do not wait any more, or too long: a hook may have missed the end of a wait. What
+ * the others have inherited themselves may have become less.
  * A function of its own, so that it is verified once.
  */
 __noinline int recheck_inherited(struct task_struct *p __arg_trusted,
@@ -127,12 +128,16 @@ __noinline int recheck_inherited(struct task_struct *p __arg_trusted,
 	for (u32 i = 0; i < POLICY_WAITERS_MAX; i++) {
 		u32 pid = hold->waiters[i].pid;
 		struct task_struct *waiter = pid ? bpf_task_from_pid(pid) : NULL;
+		struct task_ctx *its;
 		struct lock_wait *wait;
 		bool counts = false;
 
 		if (waiter) {
+			its = get_task_ctx(waiter);
 			wait = bpf_task_storage_get(&lock_waits, waiter, NULL, 0);
-			counts = wait && wait->since_ns && wait->holder == (u32)p->pid &&
+			if (its)
+				hold->waiters[i].boost = policy_max(its->boost, its->inherited);
+			counts = its && wait && wait->since_ns && wait->holder == (u32)p->pid &&
 				 policy_wait_counts(policy_delta_ns(now_ns, wait->since_ns));
 			bpf_task_release(waiter);
 		}

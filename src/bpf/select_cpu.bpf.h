@@ -7,8 +7,8 @@
  * at that.
  *
  * Which CPU: one of the kind that suits the task (policy_place.h), then any; each time in the kernel's own
- * order: the last CPU, cores that are idle as a whole before others, the same LLC, the same node.
- * Where there is nothing to choose (one LLC, no SMT, CPUs of one kind) the last CPU comes first.
+ * order: cores that are idle as a whole before others, and of each the last CPU, the same LLC, the same
+ * node, any. Where there is nothing to choose (one LLC, no SMT, CPUs of one kind) the last CPU comes first.
  */
 #ifndef SCX_GAMER_SELECT_CPU_BPF_H
 #define SCX_GAMER_SELECT_CPU_BPF_H
@@ -66,7 +66,8 @@ static __always_inline s32 claim_idle_of_kind(struct task_struct *p, s32 home_cp
 {
 	struct bpf_cpumask *mask;
 
-	if (kind >= POLICY_CPUS_KIND_CNT)
+	/* Some kernels test the last CPU against the kind alone. */
+	if (kind >= POLICY_CPUS_KIND_CNT || !bpf_cpumask_test_cpu(home_cpu, p->cpus_ptr))
 		return -EBUSY;
 	mask = cpu_kinds[kind].mask;
 	return mask ? scx_bpf_select_cpu_and(p, home_cpu, 0, cast_mask(mask), 0) : -EBUSY;
@@ -85,28 +86,39 @@ __noinline s32 claim_idle_cpu(struct task_struct *p __arg_trusted,
 		return scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 	if (cpus_differ)
 		cpu = claim_idle_of_kind(p, home_cpu, first_kind_of(tctx, boost));
-	return cpu < 0 ? scx_bpf_select_cpu_and(p, home_cpu, 0, p->cpus_ptr, 0) : cpu;
+	if (cpu < 0)
+		cpu = scx_bpf_select_cpu_and(p, home_cpu, 0, p->cpus_ptr, 0);
+	/* To 6.18 the kernel takes who is put off by an RT task for unmovable, see is_unmovable(). */
+	if (cpu < 0 && is_migration_disabled(p))
+		cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	return cpu;
 }
 
 /*
- * The CPU that a waking task goes straight to, or its last one. Where there is nothing to choose that is only the
- * last one, if idle: the others are called by enqueue, and whichever comes first takes the task.
- * (Tried: straight to any idle CPU; no verdict beside hogs, the tail of a compile a little worse.)
+ * The CPU that a waking task goes straight to, or its last one. Where there is nothing to choose, or power
+ * to save, that is only the last one, if idle: the others are called by enqueue, and whichever comes
+ * first takes the task. (Tried: straight to any idle CPU; no verdict beside hogs, the tail of a compile a
+ * little worse.)
  */
 static __always_inline s32 select_idle_cpu(struct task_struct *p, s32 prev_cpu)
 {
 	struct task_ctx *tctx = get_task_ctx(p);
 	s32 cpu = -EBUSY;
 
-	if (!tctx || is_waiting(QUEUE_OF_CPU(prev_cpu)) || is_waiting(QUEUE_OF_LLC(get_llc(prev_cpu))))
+	if (!tctx || is_waiting(QUEUE_OF_CPU(prev_cpu)) ||
+	    is_waiting(QUEUE_OF_LLC(get_llc(prev_cpu))))
 		return prev_cpu;
-	if (placement_counts && cpus_have_order)
+	if (placement_counts && cpus_have_order && (tctx->boost || !saves_power))
 		cpu = claim_idle_cpu(p, tctx, prev_cpu, tctx->boost);
 	else if (bpf_cpumask_test_cpu(prev_cpu, p->cpus_ptr) &&
 		 scx_bpf_test_and_clear_cpu_idle(prev_cpu))
 		cpu = prev_cpu;
 	if (cpu < 0)
 		return prev_cpu;
+	if (is_waiting(QUEUE_OF_CPU(cpu)) || is_waiting(QUEUE_OF_LLC(get_llc(cpu)))) {
+		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+		return prev_cpu;
+	}
 	begin_wait(p, tctx, SCX_ENQ_WAKEUP, scx_bpf_now());
 	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
 	count(STAT_DISPATCH_IDLE);

@@ -22,7 +22,7 @@ pub enum Feature {
     Loans,
     /// Who holds a lock inherits the boost of who waits for it; with --detect-sync=on
     Inheritance,
-    /// Who has a boost and whose turns end late is raised
+    /// Who has a boost and whose turns come late is raised
     Misses,
     /// Beyond a part of the CPUs' time the least urgent boosts do not count
     Admission,

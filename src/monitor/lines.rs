@@ -200,7 +200,7 @@ fn lock_waits(metrics: &Metrics) -> String {
     )
 }
 
-/// The part of their stints that ended late, of the roles that had any; named as their columns.
+/// The part of their stints that began late, of the roles that had any; named as their columns.
 fn late(metrics: &Metrics) -> String {
     let heads = COLUMNS[2..].iter().map(|(head, ..)| head);
     let roles = ROLES.iter().zip(heads).filter_map(|(name, head)| {
@@ -212,7 +212,7 @@ fn late(metrics: &Metrics) -> String {
     if roles.is_empty() {
         return String::new();
     }
-    format!("stints that ended late, %: {}\n", roles.join(", "))
+    format!("stints that began late, %: {}\n", roles.join(", "))
 }
 
 /// Two lines: the groups, and the columns with their units (runs and counts are per second).

@@ -127,7 +127,7 @@ fn late_stints_stand_above_the_header_where_there_are_any() {
     }
     let text = LinePrinter::default().interval(&metrics);
     assert!(
-        text.contains("stints that ended late, %: girq 0.3, back 12\n"),
+        text.contains("stints that began late, %: girq 0.3, back 12\n"),
         "{text}"
     );
 }

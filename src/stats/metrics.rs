@@ -191,10 +191,10 @@ pub struct RoleMetrics {
     #[stat(desc = "stints: pieces of work, each from getting a CPU to leaving it")]
     pub stints: u64,
     /// Late.
-    #[stat(desc = "stints that ended late: a millisecond and more after deadline and run time")]
+    #[stat(desc = "stints that began late: more than a millisecond after their deadline")]
     pub late: u64,
     /// Part of the stints.
-    #[stat(desc = "share of the stints that ended late, in per cent")]
+    #[stat(desc = "share of the stints that began late, in per cent")]
     pub late_pct: f64,
     /// Run time.
     #[stat(desc = "share of all CPUs' time, in per cent")]

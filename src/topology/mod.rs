@@ -62,10 +62,15 @@ impl Layout {
         let caches = topology.all_llcs.values();
         let caches = caches.map(|cache| (cache.node_id, cache.all_cpus.keys().copied()));
         let layout = Self::new(caches, *NR_CPU_IDS)?;
-        let traits = topology.all_cpus.values().map(|cpu| kinds::CpuTraits {
-            cpu: cpu.id,
-            capacity: cpu.cpu_capacity,
-            cache_bytes: cpu.cache_size,
+        let traits = topology.all_llcs.values().flat_map(|cache| {
+            let cpus = cache.all_cpus.values();
+            // Each has its share of what the CPUs that are online have together.
+            let cache_bytes = cpus.clone().map(|cpu| cpu.cache_size).sum();
+            cpus.map(move |cpu| kinds::CpuTraits {
+                cpu: cpu.id,
+                capacity: cpu.cpu_capacity,
+                cache_bytes,
+            })
         });
         let fast = kinds::fast_cpus(&traits.collect::<Vec<_>>());
         Ok(layout.with_kinds(&fast, topology.smt_enabled))

@@ -332,20 +332,18 @@ impl Machine {
         boost_earned(spec.boost, awake_run_ns) + self.raised_by(task)
     }
 
-    fn begin_turn(&mut self, task: usize) {
-        let raised = self.raised_by(task);
-        let task_ctx = &mut self.tasks[task];
-        let since_ns = CLOCK_START_NS.wrapping_add(task_ctx.wait_start_ns);
-        task_ctx.turn_start_ns = self.now_ns;
-        task_ctx.turn_due_ns = miss_due_ns(since_ns, task_ctx.deadline_ns, raised);
-    }
-
-    /// A turn has ended: was it late?
+    /// A turn begins: is it late?
     fn judge_turn(&mut self, task: usize) {
+        // Steps that are not admitted have shortened nothing.
+        let raised = match self.boost(task) {
+            0 => 0,
+            _ => self.raised_by(task),
+        };
         let clock_ns = self.clock_ns();
         let task_ctx = &mut self.tasks[task];
-        let ran_ns = self.now_ns - task_ctx.turn_start_ns;
-        let late = miss_is_late(clock_ns, task_ctx.turn_due_ns, ran_ns);
+        let since_ns = CLOCK_START_NS.wrapping_add(task_ctx.wait_start_ns);
+        let due_ns = miss_due_ns(since_ns, task_ctx.deadline_ns, raised);
+        let late = miss_is_late(clock_ns, due_ns);
         task_ctx.missed = miss_next(task_ctx.missed, late);
         task_ctx.late_cnt += u64::from(late);
     }
@@ -466,9 +464,6 @@ impl Machine {
             None
         };
         let prev_runnable = (!self.tasks[prev].asleep).then_some(prev);
-        if prev_runnable.is_none() {
-            self.judge_turn(prev);
-        }
         self.dispatch(cpu, prev_runnable);
         if let Some(stage) = next_stage.filter(|&task| self.waits(task)) {
             self.place(stage);
@@ -560,7 +555,7 @@ impl Machine {
             Some(task) => {
                 if next != prev {
                     self.note_wait(task);
-                    self.begin_turn(task);
+                    self.judge_turn(task);
                 }
                 self.start(cpu, task);
             }
@@ -569,7 +564,6 @@ impl Machine {
             }
         }
         if let Some(prev) = prev.filter(|_| next != prev) {
-            self.judge_turn(prev);
             self.insert(prev);
             self.place(prev);
         }

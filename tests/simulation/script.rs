@@ -105,9 +105,6 @@ pub(crate) struct Task {
     pub(crate) awake_run_ns: u64,
     pub(crate) deadline_ns: u64,
     pub(crate) span_ns: u64,
-    /// When the present turn began, and by what it is judged.
-    pub(crate) turn_start_ns: u64,
-    pub(crate) turn_due_ns: u64,
     /// Score of late turns.
     pub(crate) missed: u32,
     pub(crate) late_cnt: u64,
@@ -135,8 +132,6 @@ impl Task {
             awake_run_ns: 0,
             deadline_ns: 0,
             span_ns: 0,
-            turn_start_ns: 0,
-            turn_due_ns: 0,
             missed: 0,
             late_cnt: 0,
             wait_start_ns: 0,

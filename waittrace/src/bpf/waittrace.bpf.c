@@ -21,7 +21,9 @@
 
 char _license[] SEC("license") = "GPL";
 
+/* include/linux/sched.h */
 #define TASK_RUNNING 0
+#define TASK_WAKING  0x200
 #define DEFAULT_PRIO 120 /* static_prio of nice 0 */
 
 enum sched_policy {
@@ -92,6 +94,17 @@ static struct task_wait *wait_of(struct task_struct *p, struct cpu_waits *cpu)
 static bool runs_now(struct task_struct *task)
 {
 	return BPF_CORE_READ_BITFIELD(task, on_cpu);
+}
+
+/*
+ * Whether the task has been woken and has no CPU. Its state alone does not say so: seen was a worker
+ * thread of the kernel that twelve tracers in one boot took for waiting all the time, under as many
+ * schedulers, none of which was ended for it.
+ */
+static bool waits_now(struct task_struct *task)
+{
+	return !runs_now(task) &&
+	       (BPF_CORE_READ_BITFIELD(task, on_rq) || task->__state == TASK_WAKING);
 }
 
 static u32 class_of(u32 policy)
@@ -246,7 +259,7 @@ int load_waits(struct bpf_iter__task *ctx)
 	struct task_struct *p = ctx->task;
 	struct task_wait *wait;
 
-	if (!p || runs_now(p) || p->__state != TASK_RUNNING)
+	if (!p || !waits_now(p) || p->__state != TASK_RUNNING)
 		return 0;
 	wait = wait_of(p, NULL);
 	if (wait)
@@ -263,7 +276,7 @@ int open_waits(struct bpf_iter__task *ctx)
 	struct task_wait *wait;
 	u64 start_ns;
 
-	if (!p || runs_now(p))
+	if (!p || !waits_now(p))
 		return 0;
 	wait = bpf_task_storage_get(&task_waits, p, NULL, 0);
 	if (!wait)
