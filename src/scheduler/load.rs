@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::OpenSkel;
-use log::{debug, info};
+use log::debug;
 use scx_utils::{compat, uei_set_size};
 
 use crate::config::{Config, PerfTargets};
@@ -51,15 +51,7 @@ fn tells_performance(targets: PerfTargets) -> bool {
         PerfTargets::IfHeard => governors.listen(),
         PerfTargets::Always => true,
     };
-    if governors.is_empty() {
-        info!("no cpufreq here: performance targets have no effect");
-    } else if !governors.listen() {
-        info!(
-            "performance targets have no effect: the cpufreq governor is {governors}, not schedutil"
-        );
-    } else if tells {
-        info!("the cpufreq governor ({governors}) is told how fast each CPU has to be");
-    }
+    debug!("cpufreq governors: {governors:?}; told how fast the CPUs have to be: {tells}");
     tells
 }
 
