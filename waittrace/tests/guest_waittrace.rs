@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use libbpf_rs::query::ProgInfoIter;
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use waittrace::{TaskWait, Tracer, WaitReport};
 
@@ -224,27 +226,33 @@ fn the_program_passes_the_exit_code_on_and_writes_its_report() {
 #[test]
 #[ignore = "runs inside the VM, as root"]
 fn a_signal_ends_the_measurement_and_the_report_is_written() {
-    let script = format!(
-        "timeout -s TERM 1 {} -- sleep 100",
-        env!("CARGO_BIN_EXE_waittrace")
-    );
-    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    assert!(stdout.contains("switches"), "{stdout}");
-    let output = Command::new("timeout")
-        .args([
-            "-s",
-            "INT",
-            "1",
-            env!("CARGO_BIN_EXE_waittrace"),
-            "--seconds",
-            "100",
-        ])
-        .output()
-        .unwrap();
-    assert!(
-        String::from_utf8(output.stdout)
-            .unwrap()
-            .contains("switches")
-    );
+    let command: &[&str] = &["--", "sleep", "100"];
+    for (args, signal) in [
+        (command, Signal::SIGTERM),
+        (&["--seconds", "100"], Signal::SIGINT),
+    ] {
+        let stdout = interrupted(args, signal);
+        assert!(stdout.contains("switches"), "{stdout}");
+    }
+}
+
+/// What the program prints when this signal arrives, once it reads its signals.
+fn interrupted(args: &[&str], signal: Signal) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_waittrace"));
+    let child = program.args(args).stdout(Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let is_read = || {
+        let status = fs::read_to_string(&status).unwrap();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        let blocked = u64::from_str_radix(blocked.unwrap().trim(), 16).unwrap();
+        blocked & 1 << (signal as i32 - 1) != 0
+    };
+    let began = Instant::now();
+    while !is_read() {
+        assert!(began.elapsed() < Duration::from_secs(30), "never ready");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }
