@@ -39,7 +39,7 @@ pub const LOAN_MAX: u32 = intf::POLICY_LOAN_MAX;
 pub const LOAN_NS: u64 = intf::POLICY_LOAN_NS as u64;
 /// No input window is longer, in ns.
 pub const INPUT_WINDOW_NS_MAX: u64 = intf::POLICY_INPUT_WINDOW_NS_MAX as u64;
-/// A turn may end so much later than its deadline and its run would have it, in ns.
+/// A turn may begin so much later than its deadline, in ns.
 pub const MISS_GRACE_NS: u64 = intf::POLICY_MISS_GRACE_NS as u64;
 /// From this difference of spans on the minimum turn does not count, in ns.
 pub const PREEMPT_CLEAR_NS: u64 = intf::POLICY_PREEMPT_CLEAR_NS as u64;
@@ -56,16 +56,6 @@ pub const FRAME_NS_MAX: u64 = intf::POLICY_FRAME_NS_MAX as u64;
 pub const FRAME_PAUSE_NS: u64 = intf::POLICY_FRAME_PAUSE_NS as u64;
 /// So many intervals in a row make a rate.
 pub const FRAME_RUN: usize = intf::POLICY_FRAME_RUN as usize;
-
-/// The kind of CPU on which a waking task looks for an idle one first; `None`: any.
-pub fn cpus_first(boost: u32, is_background: bool) -> Option<CpuKind> {
-    // SAFETY: pure arithmetic on its arguments, defined for every value.
-    match unsafe { intf::policy_cpus_first(boost, is_background) } {
-        intf::POLICY_CPUS_FAST => Some(CpuKind::Fast),
-        intf::POLICY_CPUS_OTHER => Some(CpuKind::Other),
-        _ => None,
-    }
-}
 
 /// Where CPUs differ: those that suit the pipeline, and the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,6 +275,16 @@ pub fn hist_bucket(ns: u64) -> u32 {
 pub fn hist_edge_ns(bucket: u32) -> u64 {
     // SAFETY: pure arithmetic on its argument, defined for every value.
     unsafe { intf::policy_hist_edge_ns(bucket) }
+}
+
+/// The kind of CPU on which a waking task looks for an idle one first; `None`: any.
+pub fn cpus_first(boost: u32, is_background: bool) -> Option<CpuKind> {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    match unsafe { intf::policy_cpus_first(boost, is_background) } {
+        intf::POLICY_CPUS_FAST => Some(CpuKind::Fast),
+        intf::POLICY_CPUS_OTHER => Some(CpuKind::Other),
+        _ => None,
+    }
 }
 
 /// What a CPU that needs work takes: the earliest deadline of what waits.

@@ -172,7 +172,7 @@ fn role_metrics(
         .collect()
 }
 
-/// Stints are counted as they begin and late ones as they end: at most all of them.
+/// A snapshot reads the late ones after all stints, and more may have begun meanwhile: at most all of them.
 fn late_pct(late_cnt: u64, stint_cnt: u64) -> f64 {
     100.0 * ratio(late_cnt as f64, stint_cnt as f64).min(1.0)
 }
