@@ -34,7 +34,7 @@ static __always_inline void adopt_task(struct task_struct *p, struct task_ctx *t
 {
 	tctx->vruntime_ns = vtime.now_ns;
 	tctx->inv_weight = policy_inv_weight(p->scx.weight);
-	tctx->recent_run_ns = 0;
+	tctx->recent_run_ns = recent_run_counts ? POLICY_NEWBORN_RUN_NS : 0;
 	tctx->awake_run_ns = 0;
 	tctx->inherited = 0;
 	tctx->pinned = p->nr_cpus_allowed == 1;
