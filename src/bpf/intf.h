@@ -124,6 +124,9 @@ struct process_event {
 };
 ASSERT_LAYOUT(struct process_event, 24);
 
+/* Words of evidence.had_parcel. */
+#define PARCEL_WORD_CNT 4
+
 /*
  * What the detectors share with the scheduler; outlives restarts of the scheduler. Written
  * by BPF programs only. Its times are those of bpf_ktime_get_ns(), which every program may
@@ -134,6 +137,11 @@ struct evidence {
 	u64 window_end_ns;  /* the same clock; when the input window ends; 0: there was none yet */
 	u64 actor_cnt;	    /* how often a thread was newly seen doing something; 0: none ever */
 	u64 xrun_cnt;	    /* how often a sound device ran out of samples, or of room for them */
+	/*
+	 * A bit (the id modulo their number) for each process that ever had input or sound to hand on: most
+	 * never have, and one load says so.
+	 */
+	u64 had_parcel[PARCEL_WORD_CNT];
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct evidence, 64);
 

@@ -39,6 +39,20 @@ static __always_inline struct process_evidence *make_process_evidence(u32 tgid)
 	return bpf_map_lookup_elem(&process_evidence, &tgid);
 }
 
+static __always_inline u64 *parcel_word(struct evidence *shared, u32 tgid)
+{
+	return &shared->had_parcel[tgid / 64 % PARCEL_WORD_CNT];
+}
+
+static __always_inline void note_parcel(struct evidence *shared, u32 tgid)
+{
+	u64 bit = 1ULL << tgid % 64;
+
+	/* Test before set: every CPU reads this line. */
+	if (!(*parcel_word(shared, tgid) & bit))
+		__sync_fetch_and_or(parcel_word(shared, tgid), bit);
+}
+
 /*
  * @task was seen doing @kind (enum evidence_kind) at @now_ns (CLOCK_MONOTONIC); @source (enum
  * evidence_source) says how. Returns what is known of it, or NULL if nothing can be kept.
@@ -71,8 +85,11 @@ static __always_inline struct task_evidence *mark_task(struct task_struct *task,
 	own->since_ns[kind] = now_ns;
 	own->event_cnt[kind] = 1;
 	shared = get_evidence();
-	if (shared)
-		__atomic_fetch_add(&shared->actor_cnt, 1, __ATOMIC_RELAXED);
+	if (!shared)
+		return own;
+	__atomic_fetch_add(&shared->actor_cnt, 1, __ATOMIC_RELAXED);
+	if (kind == EVIDENCE_INPUT || kind == EVIDENCE_AUDIO)
+		note_parcel(shared, task->tgid);
 	return own;
 }
 
