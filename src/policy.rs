@@ -304,6 +304,16 @@ pub fn steal_first(home: &PickInput, now_ns: u64, foreign_deadline_ns: u64) -> b
     unsafe { intf::policy_steal_first(home, now_ns, foreign_deadline_ns) }
 }
 
+/// Whether a foreign queue is stolen from before another: by whether each belongs to the own node, and
+/// its head's deadline.
+pub fn steal_before(
+    (is_near, deadline_ns): (bool, u64),
+    (other_is_near, other_deadline_ns): (bool, u64),
+) -> bool {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_steal_before(is_near, deadline_ns, other_is_near, other_deadline_ns) }
+}
+
 /// Whether an arrival takes the CPU of a running task at once.
 pub fn preempt(input: &PreemptInput) -> Preempt {
     // SAFETY: reads one valid struct through a reference that outlives the call.

@@ -2,7 +2,7 @@
 /*
  * Dispatch: what a CPU runs next. The earliest deadline among the task that just ran (if
  * it wants to go on), the CPU's own queue and the queue of its LLC; then other LLCs'
- * queues, those of the same NUMA node first. A foreign queue that is long overdue, and later than
+ * queues, those of the same NUMA node first, and of these the one with the earliest deadline. A foreign queue that is long overdue, and later than
  * those at home, goes before everything: all CPUs of its LLC may be taken by real-time tasks.
  */
 #ifndef SCX_GAMER_DISPATCH_BPF_H
@@ -68,26 +68,74 @@ static __always_inline bool steal_overdue(s32 cpu, u32 llc, u64 now_ns,
 	       take_from(QUEUE_OF_LLC(other), STAT_DISPATCH_STEAL);
 }
 
-/* Takes anything from another LLC's queue, from the same node first. */
-static __always_inline bool steal(u32 llc)
+static __always_inline bool is_near(u32 llc, u32 other)
+{
+	return !nodes_differ ||
+	       node_of_llc[llc & (MAX_LLCS - 1)] == node_of_llc[other & (MAX_LLCS - 1)];
+}
+
+/*
+ * The other LLC to steal from first; not below llc_cnt: nobody waits in any. Only those whose bit is set
+ * are looked at. A function of its own, so that it is verified once.
+ */
+__noinline u32 llc_to_steal_from(u32 llc)
+{
+	bool best_is_near = false;
+	u32 best = MAX_LLCS;
+	u64 best_ns = 0;
+	u32 step;
+
+	bpf_for (step, 1, llc_cnt) {
+		u32 other = llc_after(llc, step);
+		bool near;
+		u64 deadline_ns;
+
+		if (!may_wait_in_llc(other) || !is_waiting_in_llc(other))
+			continue;
+		near = is_near(llc, other);
+		deadline_ns = *(volatile u64 *)&get_queue(QUEUE_OF_LLC(other))->deadline_ns;
+		if (best == MAX_LLCS ||
+		    policy_steal_before(near, deadline_ns, best_is_near, best_ns)) {
+			best = other;
+			best_ns = deadline_ns;
+			best_is_near = near;
+		}
+	}
+	return best;
+}
+
+/*
+ * Takes anything that this CPU may run from another LLC's queue but that of @tried, from the same
+ * node first.
+ */
+static __always_inline bool steal_any(u32 llc, u32 tried)
 {
 	u32 pass, step;
 
-	if (!may_wait_outside_llc(llc))
-		return false;
-	bpf_for (pass, 0, 2) {
+	bpf_for (pass, 0, nodes_differ ? 2 : 1) {
 		bpf_for (step, 1, llc_cnt) {
 			u32 other = llc_after(llc, step);
-			bool near = node_of_llc[other & (MAX_LLCS - 1)] ==
-				    node_of_llc[llc & (MAX_LLCS - 1)];
 
-			if (near == (pass == 0) && may_wait_in_llc(other) &&
-			    is_waiting_in_llc(other) &&
+			if (other != tried && is_near(llc, other) == (pass == 0) &&
+			    may_wait_in_llc(other) && is_waiting_in_llc(other) &&
 			    take_from(QUEUE_OF_LLC(other), STAT_DISPATCH_STEAL))
 				return true;
 		}
 	}
 	return false;
+}
+
+/* Takes from another LLC's queue; from whichever there is something to take, as affinities differ. */
+static __always_inline bool steal(u32 llc)
+{
+	u32 first;
+
+	if (!may_wait_outside_llc(llc))
+		return false;
+	first = llc_to_steal_from(llc);
+	if (first >= llc_cnt)
+		return false;
+	return take_from(QUEUE_OF_LLC(first), STAT_DISPATCH_STEAL) || steal_any(llc, first);
 }
 
 static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)

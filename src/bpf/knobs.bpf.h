@@ -89,7 +89,8 @@ const volatile u32 llc_cnt = 1;
 /* LLC index of each CPU. */
 const volatile u16 llc_of_cpu[MAX_CPUS];
 
-/* NUMA node of each LLC. */
+/* NUMA node of each LLC; there are several. */
+const volatile bool nodes_differ = false;
 const volatile u16 node_of_llc[MAX_LLCS];
 
 /* CPUs in the order of their LLCs: those of LLC i begin at llc_first[i]. */

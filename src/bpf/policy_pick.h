@@ -5,6 +5,9 @@
  * shares with its LLC. The earliest deadline wins; at a tie, the task that needs no switch,
  * then the one that has no other CPU.
  *
+ * If there is none of these, it steals from the queue of another LLC: of its own NUMA node before
+ * others, and of these the one with the earliest deadline.
+ *
  * A queue's deadline is the published word, see queue.bpf.h.
  */
 #ifndef SCX_GAMER_POLICY_PICK_H
@@ -69,6 +72,18 @@ static __always_inline bool policy_steal_first(const struct policy_pick_in *home
 		return false;
 	return !home->llc_waiting ||
 	       policy_delta_ns(home->llc_deadline_ns, foreign_deadline_ns) > 0;
+}
+
+/*
+ * Whether the queue @a of another LLC, in which somebody waits, is stolen from before the queue @b:
+ * memory of the own node first, then who has waited longest.
+ */
+static __always_inline bool policy_steal_before(bool a_is_near, u64 a_deadline_ns, bool b_is_near,
+						u64 b_deadline_ns)
+{
+	if (a_is_near != b_is_near)
+		return a_is_near;
+	return policy_delta_ns(a_deadline_ns, b_deadline_ns) < 0;
 }
 
 #endif

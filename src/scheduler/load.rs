@@ -64,6 +64,7 @@ pub(super) fn apply_layout(skel: &mut OpenBpfSkel<'_>, layout: &Layout) -> Resul
     rodata.cpu_id_cnt = layout.cpu_id_count();
     rodata.llc_cnt = u32::from(layout.llc_count());
     rodata.cpus_have_order = layout.cpus_have_order();
+    rodata.nodes_differ = layout.nodes_differ();
     rodata.cpus_differ = layout.fast_cpus().next().is_some();
     for cpu in layout.fast_cpus() {
         rodata.fast_cpus[usize::from(cpu) / 64] |= 1 << (cpu % 64);

@@ -146,6 +146,13 @@ impl Layout {
         self.llc_count > 1 || self.has_siblings || self.fast_cpus().next().is_some()
     }
 
+    /// Whether some CPUs are nearer to a part of the memory than others.
+    #[must_use]
+    pub fn nodes_differ(&self) -> bool {
+        let nodes = self.places.iter().map(|place| place.node);
+        nodes.collect::<BTreeSet<_>>().len() > 1
+    }
+
     /// The CPUs, those of one cache next to each other.
     #[must_use]
     pub fn places(&self) -> &[CpuPlace] {

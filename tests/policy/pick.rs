@@ -1,7 +1,7 @@
 //! Pick and steal.
 
 use proptest::prelude::*;
-use scx_gamer::policy::{Pick, PickInput, pick, steal_first};
+use scx_gamer::policy::{Pick, PickInput, pick, steal_before, steal_first};
 
 use crate::inputs;
 
@@ -78,6 +78,36 @@ proptest! {
             ..PickInput::default()
         };
         prop_assert!(!steal_first(&home, now_ns, foreign_ns));
+    }
+
+    /// Queues are looked at in turn, and the one so far is kept unless the next goes before it.
+    #[test]
+    fn steals_the_oldest_of_the_own_node_then_the_oldest_anywhere(
+        base_ns in inputs::time_ns(),
+        queues in prop::collection::vec((any::<bool>(), 0..1_u64 << 40), 1..32),
+    ) {
+        let queues: Vec<_> = queues
+            .into_iter()
+            .map(|(is_near, later_ns)| (is_near, base_ns.wrapping_add(later_ns)))
+            .collect();
+        let first = queues
+            .iter()
+            .copied()
+            .reduce(|best, next| if steal_before(next, best) { next } else { best })
+            .expect("there are some");
+        // Without the clock's wrap, and false sorts before true.
+        let key = |&(is_near, deadline_ns): &(bool, u64)| (!is_near, deadline_ns.wrapping_sub(base_ns));
+        prop_assert_eq!(Some(key(&first)), queues.iter().map(key).min());
+    }
+
+    #[test]
+    fn of_two_queues_at_most_one_is_stolen_from_first(
+        base_ns in inputs::time_ns(), distance_ns in -3..3_i64, near in any::<[bool; 2]>(),
+    ) {
+        let (one, other) = ((near[0], base_ns), (near[1], base_ns.wrapping_add_signed(distance_ns)));
+        let tie = near[0] == near[1] && distance_ns == 0;
+        prop_assert_eq!(steal_before(one, other) != steal_before(other, one), !tie);
+        prop_assert!(!steal_before(one, one));
     }
 }
 

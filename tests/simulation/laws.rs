@@ -101,34 +101,108 @@ fn any_mix_waits_within_its_bound_and_no_cpu_idles_beside_work() {
     println!("longest wait: {} ms", longest_ns / MS);
 }
 
+/// CPUs of each LLC of a large machine.
+const LLC_CPUS: usize = 8;
+
+/// What a large machine's decisions took: each by its kind.
+fn assert_effort_is_bounded(machine: &Machine, llc_cnt: usize, seed: u64) {
+    let (effort, stolen) = (&machine.effort, &machine.stolen);
+    let part = |count: u64, of: u64| count as f64 / of.max(1) as f64;
+    let looks = part(effort.steal_look_cnt, effort.steal_cnt);
+    let steals = part(effort.steal_cnt, effort.dispatch_cnt);
+    let queues = part(
+        effort.overdue_look_cnt + effort.steal_look_cnt,
+        effort.dispatch_cnt,
+    );
+    let victims = part(effort.victim_cnt, effort.arrival_cnt);
+    println!(
+        "{llc_cnt} LLCs, seed {seed}: {} dispatches, {queues:.2} foreign queues for each; nothing at home in \
+         {:.1} % of them, then {looks:.1} queues; {stolen:?}; {victims:.2} CPUs for each arrival that \
+         found none idle",
+        effort.dispatch_cnt,
+        100.0 * steals,
+    );
+    assert!(
+        effort.overdue_look_cnt <= effort.dispatch_cnt,
+        "seed {seed}: more than one queue in turn"
+    );
+    assert!(
+        effort.steal_look_cnt <= effort.steal_cnt * (llc_cnt as u64 - 1),
+        "seed {seed}: a queue was looked at twice"
+    );
+    assert!(queues <= 2.0, "seed {seed}: {queues:.2}");
+    assert!(victims <= LLC_CPUS as f64, "seed {seed}: {victims:.2}");
+    assert!(
+        llc_cnt == 1 || stolen.overdue_cnt + stolen.near_cnt + stolen.far_cnt > 0,
+        "seed {seed}: nothing was stolen"
+    );
+}
+
 /// Eight CPUs to an LLC, four tasks to a CPU. What deciding takes is counted in queues and CPUs looked at.
 #[test]
 fn large_machines_keep_the_bounds_and_their_size_does_not_make_decisions_dearer() {
-    const LLC_CPUS: usize = 8;
     for cpu_cnt in [8, 16, 64, 128, 256] {
-        let llc_cnt = cpu_cnt / LLC_CPUS;
         for seed in SEEDS {
             let specs = mixed_specs(&mut Rng(seed), cpu_cnt, 4 * cpu_cnt as u64);
             let machine = Machine::new(cpu_cnt, seed, &specs)
                 .with_llcs_of(LLC_CPUS)
                 .run(SEC);
             assert_waits_are_bounded(&machine, seed);
-            let effort = &machine.effort;
-            let queues = effort.foreign_queue_cnt as f64 / effort.dispatch_cnt as f64;
-            let victims = effort.victim_cnt as f64 / effort.arrival_cnt as f64;
-            println!(
-                "{cpu_cnt} CPUs, seed {seed}: {} dispatches, {queues:.2} foreign queues for each, \
-                 {} stolen; {victims:.2} CPUs for each arrival that found none idle",
-                effort.dispatch_cnt, machine.steal_cnt
-            );
-            assert!(queues <= 2.0, "seed {seed}");
-            assert!(victims <= LLC_CPUS as f64, "seed {seed}");
+            assert_effort_is_bounded(&machine, cpu_cnt / LLC_CPUS, seed);
+        }
+    }
+}
+
+/// As many tasks as CPUs, so that LLCs run out of work, and two and four nodes.
+#[test]
+fn steals_from_the_own_node_first_and_from_the_oldest_first() {
+    for (cpu_cnt, node_cnt) in [(32, 2), (64, 4), (256, 4)] {
+        for (tasks_per_cpu, seed) in [1, 2, 4]
+            .into_iter()
+            .flat_map(|n| SEEDS.map(move |s| (n, s)))
+        {
+            let llc_cnt = cpu_cnt / LLC_CPUS;
+            let specs = mixed_specs(&mut Rng(seed), cpu_cnt, (tasks_per_cpu * cpu_cnt) as u64);
+            // The order is asserted at each steal.
+            let machine = Machine::new(cpu_cnt, seed, &specs)
+                .with_llcs_of(LLC_CPUS)
+                .with_nodes_of(llc_cnt / node_cnt)
+                .run(SEC);
+            println!("{node_cnt} nodes, {tasks_per_cpu} tasks to a CPU:");
+            assert_waits_are_bounded(&machine, seed);
+            assert_effort_is_bounded(&machine, llc_cnt, seed);
             assert!(
-                llc_cnt == 1 || machine.steal_cnt > 0,
-                "seed {seed}: nothing was stolen"
+                machine.stolen.near_cnt > 0,
+                "seed {seed}: nothing was stolen within a node"
             );
         }
     }
+}
+
+/// Half of the tasks may use the CPUs of one node only, and most of them the same: what waits longest is
+/// often nothing for a CPU of another node.
+#[test]
+fn who_is_bound_to_a_node_leaves_no_other_cpu_without_work() {
+    let mut fallback_cnt = 0;
+    for seed in 0..8 {
+        let mut rng = Rng(seed);
+        let (cpu_cnt, node_cnt) = (32, 4);
+        let mut specs = mixed_specs(&mut rng, cpu_cnt, 2 * cpu_cnt as u64);
+        for spec in &mut specs {
+            if spec.pinned_cpu.is_none() && rng.range(0, 2) == 0 {
+                spec.node = Some(rng.index(node_cnt).saturating_sub(2));
+            }
+        }
+        // That no CPU idles beside work is asserted at each event.
+        let machine = Machine::new(cpu_cnt, seed, &specs)
+            .with_llcs_of(4)
+            .with_nodes_of(2)
+            .run(2 * SEC);
+        assert_waits_are_bounded(&machine, seed);
+        println!("seed {seed}: {:?}, {:?}", machine.stolen, machine.effort);
+        fallback_cnt += machine.stolen.fallback_cnt;
+    }
+    assert!(fallback_cnt > 0, "the first choice was always taken");
 }
 
 /// What is switched off to see what it buys must not be what keeps the promise.

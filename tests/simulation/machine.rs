@@ -1,7 +1,7 @@
 //! A machine of N CPUs in one or more LLCs, on a virtual clock: a discrete-event simulation
 //! which asks the policy core the same questions, at the same moments, as the BPF scheduler.
 //!
-//! Left out on purpose: the cost of switches and kicks, NUMA nodes, the light regime, windows.
+//! Left out on purpose: the cost of switches and kicks, placement, the light regime, windows.
 //! The scheduler clock and the virtual time begin one second before their wrap.
 
 use std::cmp::Reverse;
@@ -11,8 +11,8 @@ use std::ops::Range;
 use scx_gamer::policy::{
     BOOST_MAX, BoostedLoad, DeadlineInput, Pick, PickInput, Preempt, PreemptInput, RAN_UNIT_NS,
     boost_earned, boost_floor, charge_ns, deadline_ns, delta_ns, load_roll, miss_due_ns,
-    miss_is_late, miss_next, miss_raise, pick, preempt, slice_ns, span_ns, steal_first,
-    vruntime_clamp, vtime_advance,
+    miss_is_late, miss_next, miss_raise, pick, preempt, slice_ns, span_ns, steal_before,
+    steal_first, vruntime_clamp, vtime_advance,
 };
 
 use crate::parts::Parts;
@@ -57,6 +57,12 @@ impl Queue {
         self.0.pop_first().map(|(_, task)| task)
     }
 
+    /// Takes the first that the one who asks may run.
+    fn take_first(&mut self, may_run: impl Fn(usize) -> bool) -> Option<usize> {
+        let (&key, _) = self.0.iter().find(|&(_, &task)| may_run(task))?;
+        self.0.remove(&key)
+    }
+
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -99,13 +105,32 @@ struct Cpu {
     foreign_step: usize,
 }
 
+/// Tasks that ran in another LLC than they waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Stolen {
+    /// As they were overdue, before what waited at home.
+    pub(crate) overdue_cnt: u64,
+    /// From the same node, as nothing waited at home.
+    pub(crate) near_cnt: u64,
+    /// From another node, as nothing waited in this one.
+    pub(crate) far_cnt: u64,
+    /// From another queue than the first choice, in which there was nothing that the CPU may run.
+    pub(crate) fallback_cnt: u64,
+}
+
 /// What deciding took.
 #[derive(Debug, Default)]
 pub(crate) struct Effort {
     /// How often a CPU chose what to run.
     pub(crate) dispatch_cnt: u64,
-    /// Queues of other LLCs looked at for that.
-    pub(crate) foreign_queue_cnt: u64,
+    /// Queues of other LLCs looked at for that, in turn, as they may be overdue.
+    pub(crate) overdue_look_cnt: u64,
+    /// How often there was nothing at home, but in other LLCs.
+    pub(crate) steal_cnt: u64,
+    /// Queues of other LLCs looked at then.
+    pub(crate) steal_look_cnt: u64,
+    /// Those from which was taken then, or tried to, after the first choice.
+    pub(crate) fallback_look_cnt: u64,
     /// How often an arrival looked for a task to put off.
     pub(crate) arrival_cnt: u64,
     /// CPUs looked at for that.
@@ -118,6 +143,8 @@ pub(crate) struct Machine {
     cpus: Vec<Cpu>,
     pub(crate) tasks: Vec<Task>,
     llc_queues: Vec<Queue>,
+    /// LLCs of each NUMA node.
+    node_llc_cnt: usize,
     admissions: Vec<Admission>,
     idle_cpus: BTreeSet<usize>,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
@@ -126,7 +153,7 @@ pub(crate) struct Machine {
     rng: Rng,
     parts: Parts,
     pub(crate) preempt_cnt: u64,
-    pub(crate) steal_cnt: u64,
+    pub(crate) stolen: Stolen,
     pub(crate) effort: Effort,
 }
 
@@ -143,6 +170,7 @@ impl Machine {
                 .map(|(idx, &spec)| Task::new(spec, idx % cpu_cnt, CLOCK_START_NS))
                 .collect(),
             llc_queues: vec![Queue::default()],
+            node_llc_cnt: usize::MAX,
             admissions: vec![Admission::default()],
             idle_cpus: (0..cpu_cnt).collect(),
             events: BinaryHeap::new(),
@@ -151,7 +179,7 @@ impl Machine {
             rng: Rng(seed),
             parts: Parts::ALL,
             preempt_cnt: 0,
-            steal_cnt: 0,
+            stolen: Stolen::default(),
             effort: Effort::default(),
         };
         for task in 0..specs.len() {
@@ -179,7 +207,37 @@ impl Machine {
         self
     }
 
-    /// Advances to `end_ns` of virtual time; panics if a CPU idles beside a task it could run.
+    /// The same machine with its LLCs divided among NUMA nodes of `llc_cnt` each. Tasks that are bound to
+    /// a node begin there.
+    pub(crate) fn with_nodes_of(mut self, llc_cnt: usize) -> Self {
+        self.node_llc_cnt = llc_cnt;
+        for idx in 0..self.tasks.len() {
+            let cpus = self.cpus_of_node(self.tasks[idx].spec.node);
+            if self.tasks[idx].spec.pinned_cpu.is_none() {
+                self.tasks[idx].cpu = cpus.start + idx % cpus.len();
+            }
+        }
+        self
+    }
+
+    /// All CPUs without a node.
+    fn cpus_of_node(&self, node: Option<usize>) -> Range<usize> {
+        let Some(node) = node else {
+            return 0..self.cpus.len();
+        };
+        let of = |cpu: &Cpu| cpu.llc / self.node_llc_cnt;
+        let start = self.cpus.partition_point(|cpu| of(cpu) < node);
+        start..self.cpus.partition_point(|cpu| of(cpu) <= node)
+    }
+
+    fn may_run(&self, task: usize, cpu: usize) -> bool {
+        let spec = &self.tasks[task].spec;
+        spec.pinned_cpu.is_none_or(|only| only == cpu)
+            && self.cpus_of_node(spec.node).contains(&cpu)
+    }
+
+    /// Advances to `end_ns` of virtual time; panics if a CPU idles beside a task it could run, or
+    /// steals in another order than it should.
     pub(crate) fn run(mut self, end_ns: u64) -> Self {
         while let Some(Reverse((at_ns, _, event))) = self.events.pop() {
             if at_ns > end_ns {
@@ -191,10 +249,15 @@ impl Machine {
                 Event::RunEnd(cpu, run) if self.cpus[cpu].run_idx == run => self.end_run(cpu),
                 Event::RunEnd(..) => {}
             }
-            let shared_work = self.llc_queues.iter().any(|queue| !queue.is_empty());
+            let shared_work: Vec<_> = self
+                .llc_queues
+                .iter()
+                .flat_map(|queue| queue.0.values())
+                .collect();
             for &cpu in &self.idle_cpus {
                 assert!(
-                    !shared_work && self.cpus[cpu].own_queue.is_empty(),
+                    self.cpus[cpu].own_queue.is_empty()
+                        && !shared_work.iter().any(|&&task| self.may_run(task, cpu)),
                     "seed {}: CPU {cpu} idles at {at_ns} ns",
                     self.seed
                 );
@@ -218,10 +281,10 @@ impl Machine {
     /// it gets one turn each, on all CPUs (a pinned task: in the worst case all on its own).
     pub(crate) fn wait_limit_ns(&self, task: usize) -> u64 {
         let ahead_cnt = self.tasks.len() as u64;
-        let cpu_cnt = self.tasks[task]
-            .spec
-            .pinned_cpu
-            .map_or(self.cpus.len() as u64, |_| 1);
+        let Spec {
+            pinned_cpu, node, ..
+        } = self.tasks[task].spec;
+        let cpu_cnt = pinned_cpu.map_or(self.cpus_of_node(node).len() as u64, |_| 1);
         WAIT_BOUND_NS + (ahead_cnt.div_ceil(cpu_cnt) + 1) * TURN_NS_MAX
     }
 
@@ -406,7 +469,7 @@ impl Machine {
     fn place(&mut self, task: usize) {
         let idle = match self.tasks[task].spec.pinned_cpu {
             Some(cpu) => self.idle_cpus.get(&cpu),
-            None => self.idle_cpus.first(),
+            None => self.idle_cpus.iter().find(|&&cpu| self.may_run(task, cpu)),
         };
         if let Some(&idle) = idle {
             return self.dispatch(idle, None);
@@ -501,7 +564,7 @@ impl Machine {
         if llc_cnt == 1 {
             return None;
         }
-        self.effort.foreign_queue_cnt += 1;
+        self.effort.overdue_look_cnt += 1;
         let Cpu {
             llc, foreign_step, ..
         } = &mut self.cpus[cpu];
@@ -509,22 +572,94 @@ impl Machine {
         let other = (*llc + *foreign_step) % llc_cnt;
         let deadline_ns = self.tasks[self.llc_queues[other].head()?].deadline_ns;
         let overdue = steal_first(home, self.clock_ns(), deadline_ns);
-        overdue.then(|| self.steal_from(other))
+        let task = overdue.then(|| self.take_foreign(cpu, other))??;
+        self.stolen.overdue_cnt += 1;
+        Some(task)
     }
 
-    /// Takes anything from another LLC; those where nobody waits are not looked at.
-    fn steal(&mut self, llc: usize) -> Option<usize> {
+    fn take_foreign(&mut self, cpu: usize, llc: usize) -> Option<usize> {
+        let mut queue = std::mem::take(&mut self.llc_queues[llc]);
+        let task = queue.take_first(|task| self.may_run(task, cpu));
+        self.llc_queues[llc] = queue;
+        task
+    }
+
+    /// The other LLCs in which somebody waits, in the order in which they are looked at.
+    fn foreign_heads(&self, llc: usize) -> Vec<(usize, bool, u64)> {
         let llc_cnt = self.llc_queues.len();
-        let mut others = (1..llc_cnt).map(|step| (llc + step) % llc_cnt);
-        let other = others.find(|&other| !self.llc_queues[other].is_empty())?;
-        self.effort.foreign_queue_cnt += 1;
-        Some(self.steal_from(other))
+        (1..llc_cnt)
+            .map(|step| (llc + step) % llc_cnt)
+            .filter_map(|other| {
+                let head = self.llc_queues[other].head()?;
+                Some((
+                    other,
+                    self.is_near(llc, other),
+                    self.tasks[head].deadline_ns,
+                ))
+            })
+            .collect()
     }
 
-    fn steal_from(&mut self, llc: usize) -> usize {
-        self.steal_cnt += 1;
-        let head = self.llc_queues[llc].take_head();
-        head.expect("BUG: whoever steals has looked")
+    /// Takes from another LLC, of those in which somebody waits; the others are not looked at.
+    fn steal(&mut self, cpu: usize) -> Option<usize> {
+        let llc = self.cpus[cpu].llc;
+        let heads = self.foreign_heads(llc);
+        let sooner = |best: (usize, bool, u64), next: (usize, bool, u64)| {
+            if steal_before((next.1, next.2), (best.1, best.2)) {
+                next
+            } else {
+                best
+            }
+        };
+        let (first, is_near, _) = heads.iter().copied().reduce(sooner)?;
+        self.effort.steal_cnt += 1;
+        self.effort.steal_look_cnt += heads.len() as u64;
+        self.assert_goes_first(llc, first);
+        let mut from = is_near;
+        let mut task = self.take_foreign(cpu, first);
+        if task.is_none() {
+            for pass in [true, false] {
+                for &(other, is_near, _) in &heads {
+                    if task.is_none() && other != first && is_near == pass {
+                        self.effort.fallback_look_cnt += 1;
+                        task = self.take_foreign(cpu, other);
+                        from = is_near;
+                    }
+                }
+            }
+            self.stolen.fallback_cnt += u64::from(task.is_some());
+        }
+        if task.is_some() {
+            self.stolen.near_cnt += u64::from(from);
+            self.stolen.far_cnt += u64::from(!from);
+        }
+        task
+    }
+
+    fn is_near(&self, llc: usize, other: usize) -> bool {
+        llc / self.node_llc_cnt == other / self.node_llc_cnt
+    }
+
+    /// Of all foreign queues, none that is not empty belongs to a nearer node, and none as near is older:
+    /// by the order of the queues' own keys, which do not wrap.
+    fn assert_goes_first(&self, llc: usize, stolen: usize) {
+        let age = |other: usize| {
+            let queue = &self.llc_queues[other].0;
+            queue.first_key_value().map(|(key, _)| key.0)
+        };
+        for other in (0..self.llc_queues.len()).filter(|other| *other != llc) {
+            let is_near = self.is_near(llc, other);
+            let goes_first = match self.is_near(llc, stolen) {
+                near if near != is_near => is_near,
+                _ => age(other) < age(stolen),
+            };
+            assert!(
+                age(other).is_none() || !goes_first,
+                "seed {}: LLC {llc} steals from {stolen} before {other} at {} ns",
+                self.seed,
+                self.now_ns
+            );
+        }
     }
 
     fn dispatch(&mut self, cpu: usize, prev: Option<usize>) {
@@ -546,7 +681,7 @@ impl Machine {
         let next = self
             .steal_overdue(cpu, &input)
             .or_else(|| match pick(&input) {
-                Pick::None => self.steal(llc),
+                Pick::None => self.steal(cpu),
                 Pick::Prev => prev,
                 Pick::Own => self.cpus[cpu].own_queue.take_head(),
                 Pick::Llc => self.llc_queues[llc].take_head(),

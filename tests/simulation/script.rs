@@ -51,6 +51,8 @@ pub(crate) struct Spec {
     pub(crate) boost: u32,
     /// The only CPU it may use.
     pub(crate) pinned_cpu: Option<usize>,
+    /// The NUMA node whose CPUs alone it may use.
+    pub(crate) node: Option<usize>,
     /// The task that wakes when this one's run ends: the next stage of a pipeline.
     pub(crate) wakes: Option<usize>,
 }
@@ -62,6 +64,7 @@ impl Spec {
             weight: WEIGHT_DEFAULT,
             boost: 0,
             pinned_cpu: None,
+            node: None,
             wakes: None,
         }
     }
