@@ -287,6 +287,19 @@ pub fn cpus_first(boost: u32, is_background: bool) -> Option<CpuKind> {
     }
 }
 
+/// The share of its time, of [`SHARE_ALL`], that a CPU spends in interrupts, after a window of `elapsed_ns`
+/// with `irq_ns` of them.
+pub fn irq_share_next(share: u32, irq_ns: u64, elapsed_ns: u64) -> u32 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_irq_share_next(share, irq_ns, elapsed_ns) }
+}
+
+/// Whether a CPU that spends this share in interrupts is busy with them, and whether it was.
+pub fn irq_busy_next(busy: bool, share: u32) -> bool {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_irq_busy_next(busy, share) }
+}
+
 /// What a CPU that needs work takes: the earliest deadline of what waits.
 pub fn pick(input: &PickInput) -> Pick {
     // SAFETY: reads one valid struct through a reference that outlives the call.

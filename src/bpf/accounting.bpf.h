@@ -7,6 +7,7 @@
 #define SCX_GAMER_ACCOUNTING_BPF_H
 
 #include "context.bpf.h"
+#include "interrupts.bpf.h"
 #include "queue.bpf.h"
 #include "roles.bpf.h"
 #include "stats.bpf.h"
@@ -167,7 +168,7 @@ static __always_inline void roll_cpu_load(s32 cpu, u64 now_ns)
 
 /*
  * Once per window, on whichever CPU comes first: the LLC's load, and with it the regime and which boosts
- * count.
+ * count; and which of its CPUs are busy with interrupts.
  */
 static __always_inline void roll_regime(s32 cpu, u64 now_ns)
 {
@@ -183,6 +184,8 @@ static __always_inline void roll_regime(s32 cpu, u64 now_ns)
 		return;
 	if (__sync_val_compare_and_swap(&lctx->window_start_ns, start_ns, now_ns) != start_ns)
 		return;
+	if (placement_counts)
+		judge_interrupts(llc, elapsed_ns);
 	sum_llc_ran(llc, &ran);
 	cpu_cnt = llc_cpu_cnt[llc & (MAX_LLCS - 1)];
 	load_pct = policy_load_pct(ran.all_ns - lctx->window_ran_ns, elapsed_ns, cpu_cnt);
@@ -226,7 +229,7 @@ static __always_inline void judge_turn(struct task_ctx *tctx, s32 cpu, u64 now_n
 
 	if (tctx->deadline_ns) {
 		due_ns = policy_miss_due_ns(tctx->since_ns, tctx->deadline_ns,
-					    misses_count ? raised_in_deadline(tctx, cpu) : 0);
+					    raised_in_deadline(tctx, cpu));
 		late = policy_miss_is_late(now_ns, due_ns);
 	}
 	tctx->deadline_ns = 0;

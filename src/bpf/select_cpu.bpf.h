@@ -6,54 +6,20 @@
  * touched, and nobody else is woken. Otherwise it waits in a queue, and an idle CPU is called to look
  * at that.
  *
- * Which CPU: one of the kind that suits the task (policy_place.h), then any; each time in the kernel's own
- * order: cores that are idle as a whole before others, and of each the last CPU, the same LLC, the same
- * node, any. Where there is nothing to choose (one LLC, no SMT, CPUs of one kind) the last CPU comes first.
+ * Which CPU: one of the kind that suits the task (policy_place.h), then any that is not busy with
+ * interrupts, then any; each time in the kernel's own order: cores that are idle as a whole before others,
+ * and of each the last CPU, the same LLC, the same node, any. Where there is nothing to choose (one LLC, no
+ * SMT, CPUs of one kind) the last CPU comes first.
  */
 #ifndef SCX_GAMER_SELECT_CPU_BPF_H
 #define SCX_GAMER_SELECT_CPU_BPF_H
 
 #include "context.bpf.h"
+#include "interrupts.bpf.h"
+#include "kinds.bpf.h"
 #include "queue.bpf.h"
 #include "stats.bpf.h"
 #include "task_life.bpf.h"
-
-/* By enum policy_cpus; made by init where CPUs differ. */
-struct cpu_kind {
-	struct bpf_cpumask __kptr *mask;
-};
-private(CPU_KINDS) struct cpu_kind cpu_kinds[POLICY_CPUS_KIND_CNT];
-
-static __always_inline bool is_fast(u32 cpu)
-{
-	return fast_cpus[cpu / 64 & (MAX_CPUS / 64 - 1)] & 1ULL << cpu % 64;
-}
-
-static __always_inline s32 make_cpu_kind(enum policy_cpus kind)
-{
-	struct bpf_cpumask *mask = bpf_cpumask_create();
-	u32 cpu;
-
-	if (!mask)
-		return -ENOMEM;
-	bpf_for (cpu, 0, cpu_id_cnt) {
-		if (is_fast(cpu) == (kind == POLICY_CPUS_FAST))
-			bpf_cpumask_set_cpu(cpu, mask);
-	}
-	mask = bpf_kptr_xchg(&cpu_kinds[kind].mask, mask);
-	if (mask)
-		bpf_cpumask_release(mask);
-	return 0;
-}
-
-static __always_inline s32 make_cpu_kinds(void)
-{
-	s32 err = 0;
-
-	if (cpus_differ)
-		err = make_cpu_kind(POLICY_CPUS_FAST) ?: make_cpu_kind(POLICY_CPUS_OTHER);
-	return err;
-}
 
 static __always_inline enum policy_cpus first_kind_of(const struct task_ctx *tctx, u32 boost)
 {
@@ -82,16 +48,30 @@ __noinline s32 claim_idle_cpu(struct task_struct *p __arg_trusted,
 {
 	s32 cpu = -EBUSY;
 
-	if (!placement_counts || !cpus_have_order || !__COMPAT_HAS_scx_bpf_select_cpu_and)
+	if (!placement_counts || !__COMPAT_HAS_scx_bpf_select_cpu_and)
 		return scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 	if (cpus_differ)
 		cpu = claim_idle_of_kind(p, home_cpu, first_kind_of(tctx, boost));
+	if (cpu < 0 && any_irq_busy())
+		cpu = claim_idle_of_kind(p, home_cpu, POLICY_CPUS_CALM);
+	if (cpu < 0 && !cpus_have_order)
+		return scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 	if (cpu < 0)
 		cpu = scx_bpf_select_cpu_and(p, home_cpu, 0, p->cpus_ptr, 0);
 	/* To 6.18 the kernel takes who is put off by an RT task for unmovable, see is_unmovable(). */
 	if (cpu < 0 && is_migration_disabled(p))
 		cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 	return cpu;
+}
+
+/*
+ * Whether a waking task looks further than at its last CPU: where there is something to choose and no
+ * power to save.
+ */
+static __always_inline bool may_choose(const struct task_ctx *tctx, s32 prev_cpu)
+{
+	return placement_counts && (tctx->boost || !saves_power) &&
+	       (cpus_have_order || is_irq_busy(prev_cpu));
 }
 
 /*
@@ -108,7 +88,7 @@ static __always_inline s32 select_idle_cpu(struct task_struct *p, s32 prev_cpu)
 	if (!tctx || is_waiting(QUEUE_OF_CPU(prev_cpu)) ||
 	    is_waiting(QUEUE_OF_LLC(get_llc(prev_cpu))))
 		return prev_cpu;
-	if (placement_counts && cpus_have_order && (tctx->boost || !saves_power))
+	if (may_choose(tctx, prev_cpu))
 		cpu = claim_idle_cpu(p, tctx, prev_cpu, tctx->boost);
 	else if (bpf_cpumask_test_cpu(prev_cpu, p->cpus_ptr) &&
 		 scx_bpf_test_and_clear_cpu_idle(prev_cpu))

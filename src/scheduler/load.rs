@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use libbpf_rs::btf::Btf;
+use libbpf_rs::btf::types::Var;
 use libbpf_rs::skel::OpenSkel;
-use log::debug;
+use log::{Level, debug, log_enabled};
 use scx_utils::{compat, uei_set_size};
 
 use crate::config::{Config, PerfTargets};
@@ -114,11 +116,23 @@ pub(super) fn fit_to_kernel(skel: &mut OpenBpfSkel<'_>) {
         skel.progs.gamer_cpu_release.set_autoload(false);
     }
 
+    // Programs find out by themselves; here it is only said.
+    if log_enabled!(Level::Debug) && !counts_interrupts() {
+        debug!(
+            "the kernel's types leave out kernel_cpustat: no CPU counts as busy with interrupts"
+        );
+    }
+
     // A probe of the scx headers that needs fentry; they work without it, more cautiously.
     if !compat::function_tracer_available() {
         debug!("the kernel has no function tracer: loading without the prolog probe");
         skel.progs.scx_lib_init_probe.set_autoload(false);
     }
+}
+
+/// Whether programs can read how much time each CPU has spent in interrupts.
+fn counts_interrupts() -> bool {
+    Btf::from_vmlinux().is_ok_and(|btf| btf.type_by_name::<Var<'_>>("kernel_cpustat").is_some())
 }
 
 pub(super) fn load(mut skel: OpenBpfSkel<'_>) -> Result<BpfSkel<'_>> {

@@ -10,6 +10,7 @@ mod display;
 mod doctor;
 mod environment;
 mod explain;
+mod interrupts;
 mod life;
 mod load;
 pub(crate) mod malformed_btf;
