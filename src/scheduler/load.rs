@@ -130,9 +130,14 @@ pub(super) fn fit_to_kernel(skel: &mut OpenBpfSkel<'_>) {
     }
 }
 
-/// Whether programs can read how much time each CPU has spent in interrupts.
+/// Whether programs can read how much time each CPU has spent in interrupts. Looked up by kind, as a struct
+/// has the same name.
 fn counts_interrupts() -> bool {
-    Btf::from_vmlinux().is_ok_and(|btf| btf.type_by_name::<Var<'_>>("kernel_cpustat").is_some())
+    let Ok(btf) = Btf::from_vmlinux() else {
+        return false;
+    };
+    btf.type_by_kind::<Var<'_>>()
+        .any(|var| var.name().is_some_and(|name| name == "kernel_cpustat"))
 }
 
 pub(super) fn load(mut skel: OpenBpfSkel<'_>) -> Result<BpfSkel<'_>> {
