@@ -2,8 +2,9 @@
 /*
  * Dispatch: what a CPU runs next. The earliest deadline among the task that just ran (if
  * it wants to go on), the CPU's own queue and the queue of its LLC; then other LLCs'
- * queues, those of the same NUMA node first, and of these the one with the earliest deadline. A foreign queue that is long overdue, and later than
- * those at home, goes before everything: all CPUs of its LLC may be taken by real-time tasks.
+ * queues, those of the same NUMA node first, and of these the one with the earliest deadline.
+ * A foreign queue that is long overdue, and later than those at home, goes before everything: all
+ * CPUs of its LLC may be taken by real-time tasks.
  */
 #ifndef SCX_GAMER_DISPATCH_BPF_H
 #define SCX_GAMER_DISPATCH_BPF_H

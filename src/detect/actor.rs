@@ -111,7 +111,12 @@ fn load(evidence: &Evidence, site: &Site, how: HookKind) -> Result<Loaded> {
     rodata.kind = row.kind.index();
     rodata.source = idx;
     let progs = &mut open.progs;
-    how.prepare(&mut progs.actor_fentry, &mut progs.actor_kprobe, function)?;
+    how.prepare(
+        &mut progs.actor_fentry,
+        &mut progs.actor_kprobe,
+        site.module,
+        function,
+    )?;
     let skel = open.load().context("cannot load the actor detector")?;
     Ok(Loaded {
         meter: Meter::of(skel.object())?,

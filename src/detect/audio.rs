@@ -47,7 +47,7 @@ fn load(evidence: &Evidence, site: &Site, how: HookKind) -> Result<Loaded> {
     } else {
         (&mut progs.pcm_fentry, &mut progs.pcm_kprobe)
     };
-    how.prepare(fentry, kprobe, function)?;
+    how.prepare(fentry, kprobe, site.module, function)?;
     let skel = open.load().context("cannot load the audio detector")?;
     Ok(Loaded {
         meter: Meter::of(skel.object())?,

@@ -76,14 +76,24 @@ pub fn detect(evidence: &Evidence, ways: &'static [HookKind]) -> HookDetector {
     HookDetector::start("flip", [SITE], ways, load, evidence)
 }
 
-fn load(evidence: &Evidence, _: &Site, how: HookKind) -> Result<Loaded> {
+fn load(evidence: &Evidence, site: &Site, how: HookKind) -> Result<Loaded> {
     let mut open = DetectFlipSkelBuilder::default()
         .open(storage())
         .context("cannot open the flip detector")?;
     evidence.lend(open.open_object_mut())?;
     let progs = &mut open.progs;
-    how.prepare(&mut progs.asked_fentry, &mut progs.asked_kprobe, ASKED)?;
-    how.prepare(&mut progs.done_fentry, &mut progs.done_kprobe, DONE)?;
+    how.prepare(
+        &mut progs.asked_fentry,
+        &mut progs.asked_kprobe,
+        site.module,
+        ASKED,
+    )?;
+    how.prepare(
+        &mut progs.done_fentry,
+        &mut progs.done_kprobe,
+        site.module,
+        DONE,
+    )?;
     let skel = open.load().context("cannot load the flip detector")?;
     Ok(Loaded {
         meter: Meter::of(skel.object())?,

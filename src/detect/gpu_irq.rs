@@ -179,8 +179,13 @@ impl Attached {
         evidence.lend(open.open_object_mut())?;
         let progs = &mut open.progs;
         if let Some(how) = threads {
-            how.prepare(&mut progs.own_fentry, &mut progs.own_kprobe, OWN)?;
-            how.prepare(&mut progs.forced_fentry, &mut progs.forced_kprobe, FORCED)?;
+            how.prepare(&mut progs.own_fentry, &mut progs.own_kprobe, None, OWN)?;
+            how.prepare(
+                &mut progs.forced_fentry,
+                &mut progs.forced_kprobe,
+                None,
+                FORCED,
+            )?;
         }
         let skel = open
             .load()

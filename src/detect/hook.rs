@@ -13,6 +13,9 @@ use super::cost::{Cost, Meter};
 use super::evidence::Evidence;
 use super::{Detector, DetectorState};
 
+/// The types of the kernel and of its modules, a file each. What was built in has none of its own.
+const TYPES: &str = "/sys/kernel/btf";
+
 /// Why a detector does not run, in words a user can act on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{reason}")]
@@ -44,17 +47,22 @@ impl HookKind {
     /// The ways to hook a function, the cheapest first.
     pub const BY_COST: &'static [Self] = &[Self::Fentry, Self::Kprobe];
 
-    /// Chooses the program for this way out of the two, and gives it its target.
+    /// Chooses the program for this way out of the two, and gives it its target: a function of the kernel
+    /// itself, or of this module.
     pub(super) fn prepare(
         self,
         fentry: &mut OpenProgramMut<'_>,
         kprobe: &mut OpenProgramMut<'_>,
+        module: Option<&str>,
         function: &str,
     ) -> Result<()> {
         match self {
             Self::Fentry => {
                 fentry.set_autoload(true);
-                fentry.set_attach_target(0, Some(function.to_owned()))?;
+                // Without the place, libbpf reads the kernel's types once more for every module.
+                let has_types = |name: &&str| Path::new(TYPES).join(name).exists();
+                let place = module.filter(has_types).unwrap_or("vmlinux");
+                fentry.set_attach_target(0, Some(format!("{place}:{function}")))?;
             }
             Self::Kprobe => kprobe.set_autoload(true),
             Self::Tracepoint => (),

@@ -193,6 +193,7 @@ impl InputDetector {
         hook.prepare(
             &mut progs.input_event_fentry,
             &mut progs.input_event_kprobe,
+            Some("input"),
             function,
         )?;
         configure(&mut open, table, options, layout)?;

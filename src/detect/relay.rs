@@ -57,10 +57,16 @@ fn load(evidence: &Evidence, site: &Site, how: HookKind) -> Result<Loaded> {
     let p = &mut open.progs;
     match function {
         UNIX_SEND => {
-            how.prepare(&mut p.unix_send_fentry, &mut p.unix_send_kprobe, UNIX_SEND)?;
+            how.prepare(
+                &mut p.unix_send_fentry,
+                &mut p.unix_send_kprobe,
+                site.module,
+                UNIX_SEND,
+            )?;
             how.prepare(
                 &mut p.unix_recv_fentry,
                 &mut p.unix_recv_kprobe,
+                site.module,
                 UNIX_RECEIVE,
             )?;
         }
@@ -68,19 +74,36 @@ fn load(evidence: &Evidence, site: &Site, how: HookKind) -> Result<Loaded> {
             how.prepare(
                 &mut p.efd_write_fentry,
                 &mut p.efd_write_kprobe,
+                site.module,
                 EVENTFD_WRITE,
             )?;
-            how.prepare(&mut p.efd_read_fentry, &mut p.efd_read_kprobe, EVENTFD_READ)?;
+            how.prepare(
+                &mut p.efd_read_fentry,
+                &mut p.efd_read_kprobe,
+                site.module,
+                EVENTFD_READ,
+            )?;
         }
         PIPE_WRITE => {
             how.prepare(
                 &mut p.pipe_write_fentry,
                 &mut p.pipe_write_kprobe,
+                site.module,
                 PIPE_WRITE,
             )?;
-            how.prepare(&mut p.pipe_read_fentry, &mut p.pipe_read_kprobe, PIPE_READ)?;
+            how.prepare(
+                &mut p.pipe_read_fentry,
+                &mut p.pipe_read_kprobe,
+                site.module,
+                PIPE_READ,
+            )?;
         }
-        UINPUT_WRITE => how.prepare(&mut p.uinput_fentry, &mut p.uinput_kprobe, UINPUT_WRITE)?,
+        UINPUT_WRITE => how.prepare(
+            &mut p.uinput_fentry,
+            &mut p.uinput_kprobe,
+            site.module,
+            UINPUT_WRITE,
+        )?,
         _ => bail!("BUG: {function} is no channel"),
     }
     let skel = open.load().context("cannot load the relay detector")?;
