@@ -88,6 +88,8 @@ pub enum Preempt {
     NoBoost,
     /// No: the running task is not clearly less urgent.
     NoSpan,
+    /// No: the running task holds a lock that a boosted one waits for.
+    NoLock,
     /// Yes.
     Yes,
 }
@@ -333,6 +335,7 @@ pub fn preempt(input: &PreemptInput) -> Preempt {
     match unsafe { intf::policy_preempt(input) } {
         intf::POLICY_PREEMPT_NO_TURN => Preempt::NoTurn,
         intf::POLICY_PREEMPT_NO_BOOST => Preempt::NoBoost,
+        intf::POLICY_PREEMPT_NO_LOCK => Preempt::NoLock,
         intf::POLICY_PREEMPT_YES => Preempt::Yes,
         _ => Preempt::NoSpan,
     }

@@ -130,6 +130,8 @@ static __always_inline u64 publish_running(struct task_struct *p, const struct t
 	cctx->span_ns = task_span_ns(p, tctx, now_ns, boost, is_in_window(boost));
 	cctx->span_at_ns = now_ns;
 	cctx->boost = boost;
+	if (inheritance_counts)
+		cctx->holds_lock = tctx->inherited;
 	return cctx->span_ns;
 }
 

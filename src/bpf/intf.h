@@ -308,6 +308,7 @@ struct cpu_ctx {
 	u16 perf_below;	     /* how far below POLICY_PERF_ALL the target is: at first everything is asked for */
 	u8 load_pct;	     /* of the last window */
 	bool ran_pipeline;   /* a boosted task ran in this window */
+	bool holds_lock;     /* the running task, and a boosted one waits for it */
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct cpu_ctx, 192);
 ASSERT_OFFSET(struct cpu_ctx, boosted_ran, 48);

@@ -38,6 +38,7 @@ enum policy_preempt {
 	POLICY_PREEMPT_NO_BOOST = 1, /* the running boost is higher, or the same and urgent */
 	POLICY_PREEMPT_NO_SPAN = 2,  /* the running task is not clearly less urgent */
 	POLICY_PREEMPT_YES = 3,
+	POLICY_PREEMPT_NO_LOCK = 4, /* it holds a lock that the pipeline waits for */
 };
 
 struct policy_preempt_in {
@@ -46,6 +47,7 @@ struct policy_preempt_in {
 	u64 running_for_ns;
 	u32 arrival_boost;
 	u32 running_boost;
+	bool running_holds_lock; /* for which a boosted task waits */
 };
 
 /* Whether the running task may finish its minimum turn first. */
@@ -59,6 +61,9 @@ static __always_inline enum policy_preempt policy_preempt(const struct policy_pr
 {
 	u64 margin_ns = in->arrival_boost > in->running_boost ? 0 : POLICY_PREEMPT_MARGIN_NS;
 
+	/* Put off, it would keep its waiters from running, the urgent ones first. Its slice still ends. */
+	if (in->running_holds_lock)
+		return POLICY_PREEMPT_NO_LOCK;
 	if (in->running_boost > in->arrival_boost)
 		return POLICY_PREEMPT_NO_BOOST;
 	if (in->running_boost == in->arrival_boost && policy_is_urgent(in->running_boost))

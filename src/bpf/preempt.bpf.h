@@ -31,6 +31,7 @@ static __always_inline u64 victim_span_ns(const struct arrival *who, s32 cpu)
 	    .running_span_ns = cctx->span_ns,
 	    .arrival_boost = who->boost,
 	    .running_boost = cctx->boost,
+	    .running_holds_lock = inheritance_counts && cctx->holds_lock,
 	};
 	s64 ran_ns = policy_delta_ns(who->now_ns, run_start_ns);
 

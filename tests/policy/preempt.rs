@@ -15,11 +15,24 @@ prop_compose! {
         arrival_boost in inputs::boost(),
         running_boost in inputs::boost(),
     ) -> PreemptInput {
-        PreemptInput { arrival_span_ns, running_span_ns, running_for_ns, arrival_boost, running_boost }
+        PreemptInput {
+            arrival_span_ns,
+            running_span_ns,
+            running_for_ns,
+            arrival_boost,
+            running_boost,
+            running_holds_lock: false,
+        }
     }
 }
 
 proptest! {
+    #[test]
+    fn who_holds_a_lock_of_the_pipeline_is_never_put_off(input in preempt_input()) {
+        let holder = PreemptInput { running_holds_lock: true, ..input };
+        prop_assert_eq!(preempt(&holder), Preempt::NoLock);
+    }
+
     #[test]
     fn higher_boost_is_never_put_off(input in preempt_input()) {
         if input.running_boost > input.arrival_boost {

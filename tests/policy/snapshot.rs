@@ -51,6 +51,7 @@ fn verdict(arrival: (u32, u64), running: (u32, u64), running_for_us: u64) -> &'s
         arrival_boost: arrival.0,
         arrival_span_ns: arrival.1 * 1_000_000,
         running_boost: running.0,
+        running_holds_lock: false,
         running_span_ns: running.1 * 1_000_000,
         running_for_ns: running_for_us * 1_000,
     }) {
@@ -58,6 +59,7 @@ fn verdict(arrival: (u32, u64), running: (u32, u64), running_for_us: u64) -> &'s
         Preempt::NoTurn => "turn",
         Preempt::NoBoost => "boost",
         Preempt::NoSpan => "span",
+        Preempt::NoLock => "lock",
     }
 }
 

@@ -500,6 +500,7 @@ impl Machine {
             running_for_ns: self.now_ns - self.cpus[cpu].run_start_ns,
             arrival_boost: self.boost(arrival),
             running_boost: self.boost(running),
+            running_holds_lock: false,
         })
     }
 

@@ -60,8 +60,8 @@ fn two_caches_on_6_18() {
 }
 
 #[test]
-fn two_nodes_on_6_18() {
-    topology_test("6.18 2 nodes", Shape::new(Some(4), 2, None, 1, 2));
+fn two_nodes_and_sixteen_cpus_on_6_18() {
+    topology_test("6.18 2 nodes 16 CPUs", Shape::new(Some(16), 2, None, 2, 2));
 }
 
 #[test]
