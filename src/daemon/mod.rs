@@ -26,6 +26,7 @@ use self::stop::StopSignal;
 use crate::config::{Config, Feature};
 use crate::detect::evidence::Evidence;
 use crate::privileges;
+use crate::real_time;
 use crate::scheduler::{Attached, Opened, preflight};
 use crate::topology::Layout;
 
@@ -56,6 +57,9 @@ pub fn run(config: &Config) -> Result<()> {
     preflight::check()?;
     warn_of_missing_parts(config);
     come_first();
+    if let Err(error) = real_time::permit() {
+        debug!("no turns in the real-time class: {error}");
+    }
     privileges::drop_unneeded()?;
     let stop = StopSignal::install()?;
     let mut sensors = Sensors::start(config, &read_layout()?)?;

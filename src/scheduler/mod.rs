@@ -13,13 +13,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, Skel};
 use libbpf_rs::{Link, OpenObject};
-use log::warn;
+use log::{debug, warn};
 use scx_utils::libbpf_clap_opts::LibbpfOpts;
 use scx_utils::{scx_ops_attach, scx_ops_open, uei_exited, uei_report};
 
 use crate::config::Config;
 use crate::detect::evidence::Evidence;
 use crate::intf;
+use crate::real_time::Turn;
 use crate::skel::main::{BpfSkel, BpfSkelBuilder, OpenBpfSkel};
 use crate::stats::{Llc, Program};
 use crate::topology::Layout;
@@ -86,7 +87,14 @@ impl<'storage> Loaded<'storage> {
     pub fn attach(mut self) -> Result<Attached<'storage>> {
         // Somebody else may have come since the first look.
         preflight::check_vacant()?;
+        // Up to 6.18 the kernel moves all threads to the scheduler in the name of the one that attaches it.
+        // Moved itself, it comes after those that are not yet: beside enough load, never.
+        let turn = Turn::begin();
+        if let Err(error) = &turn {
+            debug!("attaching without a turn in the real-time class: {error}");
+        }
         let link = scx_ops_attach!(self.skel, gamer_ops)?;
+        drop(turn);
         Ok(Attached {
             link: Some(link),
             skel: self.skel,
