@@ -52,11 +52,12 @@ fn a_module_that_comes_later_is_hooked_within_a_second_and_can_be_loaded_anew() 
     let without = WithoutEvdev::begin();
     let mut daemon = Daemon::start(&[]);
     assert!(!state(&daemon).contains(HOOK), "{}", state(&daemon));
-    let begin = Instant::now();
     drop(without);
+    // From where the module is there: reading it from the host's disk may take seconds of the guest's clock.
+    let begin = Instant::now();
     daemon.wait_for_log(HOOK);
     let took = begin.elapsed();
-    println!("hooked {took:?} after modprobe began");
+    println!("hooked {took:?} after modprobe ended");
     assert!(took < ACTIVE_WITHIN);
     assert!(state(&daemon).contains(HOOK), "{}", state(&daemon));
     assert!(!run("rmmod", "evdev"), "a hook in use holds its module");
