@@ -60,17 +60,13 @@ struct {
 /* When something was last put into `channels`. */
 u64 last_sent_ns;
 
-/* A bit (channel_bit) for each channel that anything was ever put into: most never have. */
-u64 sent_to[4];
+/* A bit for each channel that anything was ever put into: most never have. */
+u64 sent_to[BIT_WORD_CNT];
 
-static __always_inline u64 *channel_word(u64 key)
+/* The lowest bits of an address say little: what it is of is aligned. */
+static __always_inline u64 bit_of_channel(u64 key)
 {
-	return &sent_to[key >> 12 & 3];
-}
-
-static __always_inline u64 channel_bit(u64 key)
-{
-	return 1ULL << (key >> 6 & 63);
+	return key >> 6;
 }
 
 static __always_inline bool is_within(u64 now_ns, u64 then_ns, u64 within_ns)
@@ -106,7 +102,7 @@ static __always_inline bool pack(struct parcel *parcel, bool with_audio)
 	struct evidence *shared = get_evidence();
 	struct task_evidence *own;
 
-	if (!shared || !(*parcel_word(shared, task->tgid) & 1ULL << task->tgid % 64))
+	if (!shared || !may_have(shared->had_parcel, task->tgid))
 		return false;
 	own = bpf_task_storage_get(&task_evidence, task, NULL, 0);
 	if (!own)
@@ -144,9 +140,7 @@ static __always_inline void send_to(u64 key, const struct parcel *parcel)
 		channel->period_ns = parcel->period_ns;
 		channel->audio_ns = parcel->now_ns;
 	}
-	/* Test before set: every CPU reads this line. */
-	if (!(*channel_word(key) & channel_bit(key)))
-		__sync_fetch_and_or(channel_word(key), channel_bit(key));
+	put_bit(sent_to, bit_of_channel(key));
 	last_sent_ns = parcel->now_ns;
 }
 
@@ -229,7 +223,7 @@ static __always_inline void receive_from(u64 key, u64 now_ns)
 {
 	struct channel *channel;
 
-	if (!(*channel_word(key) & channel_bit(key)))
+	if (!may_have(sent_to, bit_of_channel(key)))
 		return;
 	channel = bpf_map_lookup_elem(&channels, &key);
 	if (!channel)
@@ -298,6 +292,14 @@ static __always_inline int write_pipe(struct kiocb *iocb)
 	return 0;
 }
 
+static __always_inline int read_pipe(struct kiocb *iocb)
+{
+	u64 now_ns;
+
+	if (may_receive(&now_ns))
+		receive_from(pipe_of(iocb), now_ns);
+	return 0;
+}
 
 /*
  * Who reads one device and makes another of it (Steam does, for gamepads) hands on to whoever
@@ -384,22 +386,13 @@ int BPF_KPROBE(pipe_write_kprobe, struct kiocb *iocb)
 SEC("?fentry")
 int BPF_PROG(pipe_read_fentry, struct kiocb *iocb)
 {
-	u64 now_ns;
-
-	/* The first step through the argument's type: it costs no helper. The second would be a pointer. */
-	if (may_receive(&now_ns))
-		receive_from((u64)BPF_CORE_READ(iocb->ki_filp, private_data), now_ns);
-	return 0;
+	return read_pipe(iocb);
 }
 
 SEC("?kprobe")
 int BPF_KPROBE(pipe_read_kprobe, struct kiocb *iocb)
 {
-	u64 now_ns;
-
-	if (may_receive(&now_ns))
-		receive_from(pipe_of(iocb), now_ns);
-	return 0;
+	return read_pipe(iocb);
 }
 
 SEC("?fentry")

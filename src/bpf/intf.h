@@ -124,8 +124,8 @@ struct process_event {
 };
 ASSERT_LAYOUT(struct process_event, 24);
 
-/* Words of evidence.had_parcel. */
-#define PARCEL_WORD_CNT 4
+/* Words of a set of bits that says of most keys that they were never put into it, see marks.bpf.h. */
+#define BIT_WORD_CNT 4
 
 /*
  * What the detectors share with the scheduler; outlives restarts of the scheduler. Written
@@ -138,10 +138,10 @@ struct evidence {
 	u64 actor_cnt;	    /* how often a thread was newly seen doing something; 0: none ever */
 	u64 xrun_cnt;	    /* how often a sound device ran out of samples, or of room for them */
 	/*
-	 * A bit (the id modulo their number) for each process that ever had input or sound to hand on: most
+	 * A bit for each process that ever had input or sound to hand on: most
 	 * never have, and one load says so.
 	 */
-	u64 had_parcel[PARCEL_WORD_CNT];
+	u64 had_parcel[BIT_WORD_CNT];
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct evidence, 64);
 

@@ -39,18 +39,17 @@ static __always_inline struct process_evidence *make_process_evidence(u32 tgid)
 	return bpf_map_lookup_elem(&process_evidence, &tgid);
 }
 
-static __always_inline u64 *parcel_word(struct evidence *shared, u32 tgid)
+/* Whether @key was ever put into these bits; true for some others as well, as keys share them. */
+static __always_inline bool may_have(const u64 *words, u64 key)
 {
-	return &shared->had_parcel[tgid / 64 % PARCEL_WORD_CNT];
+	return words[key / 64 % BIT_WORD_CNT] & 1ULL << key % 64;
 }
 
-static __always_inline void note_parcel(struct evidence *shared, u32 tgid)
+static __always_inline void put_bit(u64 *words, u64 key)
 {
-	u64 bit = 1ULL << tgid % 64;
-
 	/* Test before set: every CPU reads this line. */
-	if (!(*parcel_word(shared, tgid) & bit))
-		__sync_fetch_and_or(parcel_word(shared, tgid), bit);
+	if (!may_have(words, key))
+		__sync_fetch_and_or(&words[key / 64 % BIT_WORD_CNT], 1ULL << key % 64);
 }
 
 /*
@@ -89,7 +88,7 @@ static __always_inline struct task_evidence *mark_task(struct task_struct *task,
 		return own;
 	__atomic_fetch_add(&shared->actor_cnt, 1, __ATOMIC_RELAXED);
 	if (kind == EVIDENCE_INPUT || kind == EVIDENCE_AUDIO)
-		note_parcel(shared, task->tgid);
+		put_bit(shared->had_parcel, task->tgid);
 	return own;
 }
 
