@@ -15,7 +15,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The commands; the hidden ones are the helper processes of `run`.
+/// The commands; the hidden ones are the processes of `run`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Play for some seconds and print what was measured
@@ -24,6 +24,9 @@ pub enum Command {
     Calibrate,
     /// Play with the kernel's own scheduler (A) and with another one (B), in the order ABBA
     Compare(CompareArgs),
+    #[command(hide = true)]
+    /// Be the game of a run
+    Game(RunArgs),
     #[command(hide = true)]
     /// Show frames
     Compositor(CompositorArgs),

@@ -1,18 +1,18 @@
-//! A helper process: this binary under another command, tied to us by a socket and a death signal.
+//! A helper process: this binary under another command, beside the game and tied to it by a socket.
 //!
 //! The socket is the helper's standard input. Messages are JSON lines: the helper says it is ready,
 //! we send the measurement window, the helper reports after its end. End of file means stop.
 
-use crate::{clock, steam, sys};
+use crate::{clock, host, sys};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 /// A loaded, emulated machine may need this long for what takes milliseconds elsewhere.
@@ -41,43 +41,27 @@ impl Window {
     }
 }
 
-/// The parent's end of a helper.
+/// The game's end of a helper, which is told to end when this is dropped.
 #[derive(Debug)]
 pub struct Helper {
     name: String,
-    child: Child,
     stream: UnixStream,
     reader: BufReader<UnixStream>,
 }
 
 impl Helper {
-    /// Starts `gamesim ARGS` as the helper `name`. Call from a thread that outlives it.
+    /// Starts `gamesim ARGS` as the helper `name`, with something to write to besides if need be.
     ///
     /// # Errors
-    /// Those of making a socket pair and of spawning.
-    pub fn spawn(name: &str, args: &[String]) -> Result<Self> {
-        Self::spawn_with_output(name, args, Stdio::null())
-    }
-
-    /// [`Self::spawn`] with something to write to besides.
-    ///
-    /// # Errors
-    /// As [`Self::spawn`].
-    pub fn spawn_with_output(name: &str, args: &[String], output: Stdio) -> Result<Self> {
+    /// Those of making a socket pair and of [`host::ask_for`].
+    pub fn start(name: &str, args: &[String], output: Option<BorrowedFd<'_>>) -> Result<Self> {
         let (ours, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .args(args)
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(output);
-        steam::strip(&mut command);
-        let child = sys::spawn_tied(&mut command, Signal::SIGTERM)
+        host::ask_for(args, theirs.as_fd(), output)
             .with_context(|| format!("cannot start the {name} process"))?;
         ours.set_read_timeout(Some(PATIENCE))?;
         let reader = BufReader::new(ours.try_clone()?);
         Ok(Self {
             name: name.to_owned(),
-            child,
             stream: ours,
             reader,
         })
@@ -106,13 +90,6 @@ impl Helper {
     /// Those of dup(2).
     pub fn socket(&self) -> Result<UnixStream> {
         Ok(self.stream.try_clone()?)
-    }
-}
-
-impl Drop for Helper {
-    /// Asks the helper to end, insists after a while, and reaps it.
-    fn drop(&mut self) {
-        end(&mut self.child);
     }
 }
 

@@ -17,6 +17,7 @@ pub mod display;
 pub mod game;
 pub mod gpu;
 pub mod helper;
+pub mod host;
 pub mod inject;
 pub mod input;
 pub mod load;
@@ -46,7 +47,8 @@ pub const EXIT_INTERRUPTED: u8 = 130;
 /// Whatever kept the command from doing its work, in words for the person who typed it.
 pub fn dispatch(command: &Command) -> anyhow::Result<u8> {
     match command {
-        Command::Run(args) => run::main(args),
+        Command::Run(args) => host::main(args),
+        Command::Game(args) => run::main(args),
         Command::Calibrate => calibrate::main(),
         Command::Compare(args) => compare::main(args),
         Command::Compositor(args) => compositor::main(args).map(|()| 0),

@@ -1,4 +1,4 @@
-//! `gamesim run`: plays the measured window and turns the samples into a report.
+//! The game process: plays the measured window and turns the samples into a report.
 
 use crate::args::{Mode, RunArgs};
 use crate::clock::{duration_ns, now_ns};
@@ -11,14 +11,14 @@ use crate::report::{
 use crate::signals::{Signals, Wake};
 use crate::stage::Stage;
 use crate::threads::{self, join};
-use crate::{EXIT_INTERRUPTED, audio, inject, input, raw, scheduler, steam, table};
+use crate::{EXIT_INTERRUPTED, audio, inject, input, raw, scheduler, table};
 use anyhow::{Context, Result, bail};
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
-/// `gamesim run`.
+/// What `gamesim run` starts.
 ///
 /// # Errors
 /// When a part fails; a missing device is no failure.
@@ -29,9 +29,6 @@ pub fn main(args: &RunArgs) -> Result<u8> {
         .is_some_and(|path| path.as_os_str() == "-");
     if args.announce && print_json {
         bail!("--announce and --json=- both print JSON: give --json a file");
-    }
-    if let Some(app_id) = args.play.steam_app_id {
-        steam::become_app(app_id).context("cannot restart as a Steam game")?;
     }
     let signals = Signals::block(&[])?;
     let mut stage = Stage::set_up(&args.play, args.oracle)?;

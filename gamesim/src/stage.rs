@@ -8,10 +8,9 @@ use crate::load::running::Load;
 use crate::report::Parts;
 use crate::{audio, calibrate, compositor, inject};
 use anyhow::{Result, anyhow};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 /// The parts of a run, ready to play.
 pub struct Stage {
@@ -161,7 +160,7 @@ fn start_compositor(
         args.push("--oracle".to_owned());
     }
     let mut socket = None;
-    let mut output = Stdio::null();
+    let mut output = None;
     if play.input_path == InputPath::Wayland {
         match input {
             Input::None => {}
@@ -175,10 +174,10 @@ fn start_compositor(
         if !matches!(input, Input::None) {
             let (ours, theirs) = UnixStream::pair()?;
             socket = Some(ours);
-            output = OwnedFd::from(theirs).into();
+            output = Some(OwnedFd::from(theirs));
         }
     }
-    let mut helper = Helper::spawn_with_output("compositor", &args, output)?;
+    let mut helper = Helper::start("compositor", &args, output.as_ref().map(AsFd::as_fd))?;
     let ready = helper.receive()?;
     Ok((helper, ready, socket))
 }
@@ -200,7 +199,7 @@ fn start_audio(
     if oracle {
         args.push("--oracle".to_owned());
     }
-    let mut helper = Helper::spawn("audio", &args)?;
+    let mut helper = Helper::start("audio", &args, None)?;
     let ready = helper.receive()?;
     Ok((Some(helper), Some(ready)))
 }
@@ -213,7 +212,7 @@ fn start_input(play: &PlayArgs, notes: &mut Vec<String>) -> Result<(Option<Helpe
     }
     let mut args = vec!["inject".to_owned()];
     flag(&mut args, "input-hz", play.input_hz);
-    let mut helper = Helper::spawn("injector", &args)?;
+    let mut helper = Helper::start("injector", &args, None)?;
     let ready: inject::Ready = helper.receive()?;
     // Tried out, as they may not be ours to read.
     let nodes = ready

@@ -1,26 +1,14 @@
 //! Looking like a game started by Steam, which a detector sees in /proc/PID/environ.
 
-use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 const APP_ID: &str = "SteamAppId";
 const GAME_ID: &str = "SteamGameId";
 
-/// Replaces this process by itself with Steam's variables set, unless they are set already.
-///
-/// # Errors
-/// Those of execve(2).
-pub fn become_app(app_id: u32) -> std::io::Result<()> {
+/// Sets Steam's variables for a command: the game.
+pub fn mark(command: &mut Command, app_id: u32) {
     let id = app_id.to_string();
-    if std::env::var(APP_ID).as_deref() == Ok(&id) && std::env::var(GAME_ID).as_deref() == Ok(&id) {
-        return Ok(());
-    }
-    let error = Command::new("/proc/self/exe")
-        .args(std::env::args_os().skip(1))
-        .env(APP_ID, &id)
-        .env(GAME_ID, &id)
-        .exec();
-    Err(error)
+    command.env(APP_ID, &id).env(GAME_ID, &id);
 }
 
 /// Takes Steam's variables out of a child's environment: helpers are not the game.

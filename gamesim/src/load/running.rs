@@ -36,7 +36,7 @@ impl Load {
             format!("--spec={spec}"),
             format!("--loops-per-us={loops_per_us}"),
         ];
-        let mut helper = Helper::spawn(&format!("{spec} load"), &args)?;
+        let mut helper = Helper::start(&format!("{spec} load"), &args, None)?;
         helper.receive::<()>()?;
         Ok(Self::Process(helper))
     }

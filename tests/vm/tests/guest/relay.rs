@@ -98,8 +98,8 @@ fn open(device: &mut VirtualDevice) -> RawDevice {
 
 fn input_is_known_from_the_device_to_the_game(ways: &'static [HookKind]) {
     let rig = Rig::load(ways);
-    let mut game = Game::start(600, &["--input-path=wayland", "--warmup=0", "--audio=none"]);
-    let pid = u32::try_from(game.process().pid().as_raw()).unwrap();
+    let game = Game::start(600, &["--input-path=wayland", "--warmup=0", "--audio=none"]);
+    let pid = game.pid();
     rig.evidence.set_game(pid, []).unwrap();
     let way = [("gs-seat".to_owned(), 0), ("input".to_owned(), 1)];
     let known = wait_for(PATIENCE, || rig.carriers() == way);

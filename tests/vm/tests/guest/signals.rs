@@ -49,7 +49,7 @@ fn game_is_found_and_released_within_a_second() {
     let mut daemon = Daemon::start(&[]);
     assert_eq!(daemon.metrics().game_pid, 0);
     let mut game = Game::start(600, &["--steam-app-id", "42"]);
-    let pid = game.process().pid().as_raw().unsigned_abs();
+    let pid = game.pid();
     let found = daemon.wait_for_log(&format!("the game is gamesim (pid {pid},"));
     println!("found after {found:?}");
     assert!(found < BOUND, "{}", daemon.log());

@@ -144,10 +144,10 @@ fn who_submits_beside_the_game_is_no_gpu_role_while_there_is_one() {
         });
         let pidfd = pidfd_of_thread(tid.recv().unwrap().as_raw().cast_unsigned()).unwrap();
         let before = wait_for(PATIENCE, || roles.has_gpu(&pidfd));
-        let mut game = Game::start(600, &["--steam-app-id=42", "--warmup=1"]);
+        let game = Game::start(600, &["--steam-app-id=42", "--warmup=1"]);
         let known = wait_for(PATIENCE, || daemon.metrics().game_pid != 0);
         let lost = wait_for(PATIENCE, || !roles.has_gpu(&pidfd));
-        let pid = game.process().pid().as_raw();
+        let pid = game.pid();
         let render = || {
             let mut own = threads().into_iter().filter(|(tid, name)| {
                 name == "render" && Path::new(&format!("/proc/{pid}/task/{tid}")).exists()

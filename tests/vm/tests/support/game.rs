@@ -10,10 +10,12 @@ use gamesim::report::RunReport;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use super::{Running, built, start};
+use super::{Running, built, start, wait_for};
 
 /// Where a game's report goes.
 const REPORT: &str = "/run/gamesim_test.json";
+/// Until `gamesim run` has started the game, on a loaded host.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running gamesim; its table goes nowhere, its report to [`Game::report`].
 pub(crate) struct Game(Running);
@@ -46,7 +48,23 @@ impl Game {
         Self(start(&mut command))
     }
 
-    /// The process.
+    /// The process id of the game itself, a child of `gamesim run`.
+    pub(crate) fn pid(&self) -> u32 {
+        let run = self.0.pid();
+        let children = format!("/proc/{run}/task/{run}/children");
+        let mut game = None;
+        wait_for(PATIENCE, || {
+            let children = fs::read_to_string(&children).unwrap_or_default();
+            game = children
+                .split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .find(|pid| is_game(*pid));
+            game.is_some()
+        });
+        game.expect("gamesim starts a game")
+    }
+
+    /// `gamesim run`.
     pub(crate) fn process(&mut self) -> &mut Running {
         &mut self.0
     }
@@ -57,6 +75,12 @@ impl Game {
         assert!(status.success(), "gamesim: {status}");
         read_report()
     }
+}
+
+/// Whether this process has become the game: its command line says so.
+fn is_game(pid: u32) -> bool {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).nth(1) == Some(b"game")
 }
 
 /// A virtual mouse.
