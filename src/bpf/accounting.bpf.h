@@ -96,8 +96,11 @@ static __always_inline u64 task_span_ns(struct task_struct *p, const struct task
 	    .lag_ns = policy_delta_ns(tctx->vruntime_ns, vtime.now_ns),
 	    .recent_run_ns = tctx->recent_run_ns,
 	    .wait_bound_ns = wait_bound_ns,
+	    .head_start_ns = head_start_ns,
 	    .boost = boost,
 	    .near_flip_16ths = frames ? flip_nears_16ths(p->tgid, tctx->role) : 0,
+	    /* Migration is disabled in BPF programs: while one is put off, others run past its hook. */
+	    .serves_others = (p->flags & PF_KTHREAD) || is_migration_disabled(p),
 	    .in_window = in_window,
 	};
 

@@ -38,7 +38,7 @@ const volatile bool perf_targets;
 const volatile bool saves_power;
 
 /*
- * The next eleven switch off a part of the policy, to measure what it buys. Without all of them every
+ * The next twelve switch off a part of the policy, to measure what it buys. Without all of them every
  * task still runs within its bound; what that rests on has no knob.
  */
 
@@ -74,6 +74,9 @@ const volatile bool misses_count = true;
 
 /* How far behind the virtual now a waking task may stay, in ns; 0: it keeps no credit. */
 const volatile u64 sleep_credit_ns = POLICY_CREDIT_NS;
+
+/* By how much boosted tasks and those that serve others come before the rest, in ns; 0: not. */
+const volatile u64 head_start_ns = POLICY_HEAD_START_NS;
 
 /* There is something to choose among idle CPUs: several LLCs, SMT, or CPUs of two kinds. */
 const volatile bool cpus_have_order = false;

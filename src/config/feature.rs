@@ -33,6 +33,8 @@ pub enum Feature {
     RecentRun,
     /// A waking thread that had less than its share comes earlier
     SleepCredit,
+    /// Boosted threads and the kernel's come before the others by a head start
+    HeadStart,
     /// A thread that becomes runnable puts off a less urgent one
     Preempt,
     /// Slices shrink as more threads wait
@@ -70,6 +72,7 @@ impl Feature {
             Self::Cpuperf => config.perf_targets = PerfTargets::Never,
             Self::RecentRun => config.recent_run_counts = false,
             Self::SleepCredit => config.sleep_credit = Nanoseconds::from_ns(0),
+            Self::HeadStart => config.head_start = Nanoseconds::from_ns(0),
             Self::Preempt => config.arrivals_preempt = false,
             Self::BusySlices => config.slice_min = config.slice,
             Self::DirectDispatch => config.dispatch_direct = false,

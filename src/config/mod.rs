@@ -65,6 +65,8 @@ pub struct Config {
     pub misses_count: bool,
     /// How far behind the virtual now a waking thread may stay.
     pub sleep_credit: Nanoseconds,
+    /// By how much boosted threads and those that serve others come before the rest.
+    pub head_start: Nanoseconds,
     /// What of the policy the user has switched off; the fields above say so already.
     pub without: BTreeSet<Feature>,
     /// The game's process, if the user named it.
@@ -208,6 +210,7 @@ impl Config {
             loans_count: true,
             misses_count: true,
             sleep_credit: Nanoseconds::from_ns(policy::CREDIT_NS),
+            head_start: Nanoseconds::from_ns(policy::HEAD_START_NS),
             without: cli.without.iter().copied().collect(),
             game_pid: cli.game_pid.and_then(NonZeroU32::new),
             detect_sync: cli.detect_sync,
@@ -300,6 +303,7 @@ mod tests {
         assert!(!config.saves_power);
         assert_eq!(config.boost_of_role(), [7, 6, 5, 4, 4, 3, 1, 3, 0, 0]);
         assert_eq!(config.sleep_credit.get(), policy::CREDIT_NS);
+        assert_eq!(config.head_start.get(), policy::HEAD_START_NS);
         assert_eq!(config.game_pid, None);
         assert!(config.without.is_empty());
     }

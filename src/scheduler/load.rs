@@ -41,6 +41,7 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.inheritance_counts = config.inheritance_counts && config.detect_sync;
     rodata.misses_count = config.misses_count;
     rodata.sleep_credit_ns = config.sleep_credit.get();
+    rodata.head_start_ns = config.head_start.get();
     skel.struct_ops.gamer_ops_mut().exit_dump_len = config.exit_dump_len;
     Ok(())
 }

@@ -20,6 +20,8 @@ fn reference_span_ns(input: &DeadlineInput) -> u64 {
     let halvings = input.boost.min(BOOST_MAX) + u32::from(input.in_window);
     let span = (lag + i128::from(CREDIT_NS) + recent).max(0) / (1 << halvings);
     let span = span - span * i128::from(input.near_flip_16ths.min(16)) / 16;
+    let behind = input.boost == 0 && !input.serves_others;
+    let span = span + i128::from(behind) * i128::from(input.head_start_ns);
     u64::try_from(span.min(bound)).expect("a span is never negative")
 }
 
@@ -49,6 +51,26 @@ proptest! {
     fn more_boost_never_a_later_deadline(input in inputs::deadline_input(), more in inputs::boost()) {
         let boosted = DeadlineInput { boost: input.boost.saturating_add(more), ..input };
         prop_assert!(span_ns(&boosted) <= span_ns(&input));
+    }
+
+    #[test]
+    fn who_serves_others_never_has_a_later_deadline(input in inputs::deadline_input()) {
+        let own = DeadlineInput { serves_others: true, ..input };
+        let other = DeadlineInput { serves_others: false, ..input };
+        prop_assert!(span_ns(&own) <= span_ns(&other));
+    }
+
+    #[test]
+    fn a_longer_head_start_never_makes_who_has_it_later_nor_the_others_earlier(
+        input in inputs::deadline_input(), longer_ns in inputs::span_ns(),
+    ) {
+        let head_start_ns = input.head_start_ns.saturating_add(longer_ns);
+        let longer = DeadlineInput { head_start_ns, ..input };
+        if input.boost > 0 || input.serves_others {
+            prop_assert_eq!(span_ns(&longer), span_ns(&input));
+        } else {
+            prop_assert!(span_ns(&longer) >= span_ns(&input));
+        }
     }
 
     #[test]

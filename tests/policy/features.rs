@@ -35,6 +35,11 @@ fn decision(feature: Feature, config: &Config) -> u64 {
         Feature::SleepCredit => {
             vruntime_clamp(1 << 40, 1 << 41, config.sleep_credit.get(), 300_000_000)
         }
+        Feature::HeadStart => span_ns(&DeadlineInput {
+            wait_bound_ns: config.wait_bound.get(),
+            head_start_ns: config.head_start.get(),
+            ..DeadlineInput::default()
+        }),
         Feature::BusySlices => slice_ns(config.slice.get(), config.slice_min.get(), 8, 2, true),
         Feature::Cpuperf => config.perf_targets as u64,
         // Decided where the kernel's answers are at hand: the guest tests count them.

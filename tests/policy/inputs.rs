@@ -48,10 +48,13 @@ prop_compose! {
         wait_bound_ns in prop_oneof![Just(WAIT_BOUND_NS), span_ns()],
         boost in boost(),
         near_flip_16ths in prop_oneof![4 => 0..=16_u32, 1 => any::<u32>()],
+        head_start_ns in span_ns(),
+        serves_others: bool,
         in_window: bool,
     ) -> DeadlineInput {
         DeadlineInput {
-            now_ns, lag_ns, recent_run_ns, wait_bound_ns, boost, near_flip_16ths, in_window,
+            now_ns, lag_ns, recent_run_ns, wait_bound_ns, head_start_ns, boost, near_flip_16ths,
+            serves_others, in_window,
         }
     }
 }

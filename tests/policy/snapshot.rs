@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use scx_gamer::policy::{
-    DeadlineInput, Preempt, PreemptInput, charge_ns, inv_weight, preempt, slice_ns, span_ns,
+    DeadlineInput, HEAD_START_NS, Preempt, PreemptInput, charge_ns, inv_weight, preempt, slice_ns,
+    span_ns,
 };
 
 use crate::inputs::WAIT_BOUND_NS;
@@ -34,6 +35,7 @@ fn spans(out: &mut String) {
                     lag_ns: lag * 1_000_000,
                     recent_run_ns: recent * 1_000_000,
                     wait_bound_ns: WAIT_BOUND_NS,
+                    head_start_ns: HEAD_START_NS,
                     boost,
                     in_window,
                     ..DeadlineInput::default()

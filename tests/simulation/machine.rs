@@ -346,8 +346,10 @@ impl Machine {
                 0
             },
             wait_bound_ns: WAIT_BOUND_NS,
+            head_start_ns: self.parts.head_start_ns,
             boost: self.boost(task),
             near_flip_16ths: 0,
+            serves_others: false,
             in_window: false,
         };
         self.tasks[task].deadline_ns = deadline_ns(&input);

@@ -1,7 +1,7 @@
 //! The parts of the policy that can be switched off, as far as the simulated machine has them.
 
 use scx_gamer::config::Feature;
-use scx_gamer::policy::{CREDIT_NS, share_bound};
+use scx_gamer::policy::{CREDIT_NS, HEAD_START_NS, share_bound};
 
 use crate::machine::{SLICE_NS, SLICE_NS_MIN};
 
@@ -15,6 +15,7 @@ pub(crate) struct Parts {
     pub(crate) recent_run: bool,
     pub(crate) preempts: bool,
     pub(crate) credit_ns: u64,
+    pub(crate) head_start_ns: u64,
     pub(crate) slice_ns_min: u64,
 }
 
@@ -26,6 +27,7 @@ impl Parts {
         recent_run: true,
         preempts: true,
         credit_ns: CREDIT_NS,
+        head_start_ns: HEAD_START_NS,
         slice_ns_min: SLICE_NS_MIN,
     };
 
@@ -40,6 +42,7 @@ impl Parts {
                 Feature::RecentRun => parts.recent_run = false,
                 Feature::Preempt => parts.preempts = false,
                 Feature::SleepCredit => parts.credit_ns = 0,
+                Feature::HeadStart => parts.head_start_ns = 0,
                 Feature::BusySlices => parts.slice_ns_min = SLICE_NS,
                 Feature::InputWindow
                 | Feature::FrameClock
