@@ -28,6 +28,9 @@ pub enum Command {
     /// Be the game of a run
     Game(RunArgs),
     #[command(hide = true)]
+    /// Wait for the game's end
+    CrashHandler,
+    #[command(hide = true)]
     /// Show frames
     Compositor(CompositorArgs),
     #[command(hide = true)]

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod compare;
 pub mod comparison;
 pub mod compositor;
+pub mod crash_handler;
 pub mod display;
 pub mod game;
 pub mod gpu;
@@ -51,6 +52,7 @@ pub fn dispatch(command: &Command) -> anyhow::Result<u8> {
         Command::Game(args) => run::main(args),
         Command::Calibrate => calibrate::main(),
         Command::Compare(args) => compare::main(args),
+        Command::CrashHandler => crash_handler::main().map(|()| 0),
         Command::Compositor(args) => compositor::main(args).map(|()| 0),
         Command::Audio(args) => audio::main(args).map(|()| 0),
         Command::Inject(args) => inject::main(args).map(|()| 0),
