@@ -5,10 +5,10 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use log::{info, warn};
+use log::{debug, info, warn};
 
 use super::uevents::Uevents;
 use crate::config::{Config, Nanoseconds};
@@ -23,11 +23,17 @@ use crate::detect::{self, Detector, DetectorState};
 use crate::events::{CpuNode, EventQueue, EventRings, InputConsumer};
 use crate::topology::Layout;
 
+/// Who needs hooks only for a game keeps them for so long after it: the kernel needs a second and more to
+/// take them out beside a load, and a game that began meanwhile was not found before.
+const HOOKS_KEPT: Duration = Duration::from_secs(60);
+
 /// The detectors with their state.
 pub(super) struct Sensors {
     evidence: Evidence,
     input: Result<Input, DetectorState>,
     detectors: Vec<Box<dyn Detector>>,
+    /// Without a game: when the next of the detectors, by number, is to take its hooks out.
+    unhook: Option<(Instant, usize)>,
     processes: Result<ProcessEvents, DetectorState>,
     /// Tells of modules that come later; without it, they are looked for when a game is found.
     uevents: Option<Uevents>,
@@ -75,6 +81,7 @@ impl Sensors {
             uevents,
             input: Input::start(&evidence, layout, config),
             detectors,
+            unhook: None,
             evidence,
             processes,
             finder,
@@ -156,7 +163,10 @@ impl Sensors {
         });
         match drained {
             Ok(0) => (),
-            Ok(_) => finder.on_events_lost(now),
+            Ok(lost_cnt) => {
+                debug!("{lost_cnt} process events were lost: looking through /proc");
+                finder.on_events_lost(now);
+            }
             Err(error) => {
                 let reason = format!("{error:#}");
                 warn!("looking through /proc for the game from now on: {reason}");
@@ -168,10 +178,12 @@ impl Sensors {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.finder.next_deadline()
+        let unhook = self.unhook.map(|(at, _)| at);
+        self.finder.next_deadline().into_iter().chain(unhook).min()
     }
 
     pub(super) fn on_deadline(&mut self, now: Instant) -> Result<()> {
+        self.unhook_idle(now);
         let due = self.finder.next_deadline().is_some_and(|due| due <= now);
         let changed = due && self.finder.on_deadline(now);
         self.follow_game(changed)
@@ -241,8 +253,24 @@ impl Sensors {
             None => info!("the game has ended"),
         }
         self.publish_game()?;
-        self.hook_missing();
+        if self.finder.current().is_some() {
+            self.unhook = None;
+            self.hook_missing();
+        } else {
+            self.unhook = Some((Instant::now() + HOOKS_KEPT, 0));
+        }
         Ok(())
+    }
+
+    /// One detector in each call, so that events are served in between.
+    fn unhook_idle(&mut self, now: Instant) {
+        let Some((at, idx)) = self.unhook.take_if(|(at, _)| *at <= now) else {
+            return;
+        };
+        if let Some(detector) = self.detectors.get_mut(idx) {
+            detector.unhook_idle(&self.evidence);
+            self.unhook = Some((at, idx + 1));
+        }
     }
 }
 

@@ -75,6 +75,15 @@ impl Meter {
         }
         cost
     }
+
+    /// Runs that the kernel has left out so far, as another thread was preempted in the same program on
+    /// that CPU. What cannot be read counts nothing.
+    #[must_use]
+    pub fn left_out_cnt(&self) -> u64 {
+        let infos = self.programs.iter();
+        let infos = infos.filter_map(|program| program_info(program.as_fd()));
+        infos.map(|info| info.recursion_misses).sum()
+    }
 }
 
 fn sampled(sample: &[u8]) -> Cost {

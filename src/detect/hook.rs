@@ -194,7 +194,11 @@ impl HookDetector {
                     site: *site,
                     how,
                     loaded,
-                    links,
+                    links: if site.only_for_game && !evidence.has_game() {
+                        Vec::new()
+                    } else {
+                        links
+                    },
                 }),
                 Err(why) => self
                     .failures
@@ -235,14 +239,25 @@ impl Detector for HookDetector {
         DetectorState::Unavailable { reason }
     }
 
+    fn unhook_idle(&mut self, evidence: &Evidence) {
+        if evidence.has_game() {
+            return;
+        }
+        for place in self
+            .places
+            .iter_mut()
+            .filter(|place| place.site.only_for_game)
+        {
+            place.links.clear();
+        }
+    }
+
     fn hook_missing(&mut self, evidence: &Evidence) {
         self.failures.clear();
         self.load_missing(evidence);
         let has_game = evidence.has_game();
         for place in &mut self.places {
-            if place.site.only_for_game && !has_game {
-                place.links.clear();
-            } else if place.links.is_empty() {
+            if place.links.is_empty() && (has_game || !place.site.only_for_game) {
                 match (place.loaded.attach)() {
                     Ok(links) => place.links = links,
                     Err(error) => self

@@ -61,9 +61,12 @@ pub trait Detector {
     /// The hooks in use, or why there are none.
     fn state(&self) -> DetectorState;
 
-    /// Called when a game has come or gone. Hooks what was not there before: its module may have come
-    /// meanwhile. Who needs its hooks only for a game takes them out without one.
+    /// Called when a game has come, and when something has come with a module or a device. Hooks what was
+    /// not there before, and with a game what is needed only then.
     fn hook_missing(&mut self, evidence: &Evidence);
+
+    /// Called when a game has been gone for a while: who needs hooks only for a game takes them out.
+    fn unhook_idle(&mut self, _: &Evidence) {}
 
     /// What it has cost so far.
     fn cost(&self) -> Cost {

@@ -88,7 +88,7 @@ pub struct ProcessEvents {
     events: MapHandle,
     arrived: Arc<SegQueue<ProcessEvent>>,
     drops: MapHandle,
-    dropped_cnt: u64,
+    lost_cnt: u64,
     meter: Meter,
     _links: [Link; 3],
 }
@@ -156,7 +156,7 @@ impl ProcessEvents {
             events,
             arrived,
             drops,
-            dropped_cnt: 0,
+            lost_cnt: 0,
             meter: Meter::of(skel.object())?,
             _links: links,
         })
@@ -191,16 +191,18 @@ impl ProcessEvents {
             on_event(event);
         }
         // After the ring: a drop which this misses happened in a ring that filled up again, and
-        // that wakes the reader once more.
-        let dropped_cnt = self.read_dropped_cnt()?;
-        let lost_cnt = dropped_cnt.saturating_sub(self.dropped_cnt);
-        self.dropped_cnt = dropped_cnt;
-        Ok(lost_cnt)
+        // that wakes the reader once more. A run that the kernel leaves out does not wake it: the next
+        // event does.
+        let lost_cnt = self.read_dropped_cnt()? + self.meter.left_out_cnt();
+        let newly_lost_cnt = lost_cnt.saturating_sub(self.lost_cnt);
+        self.lost_cnt = lost_cnt;
+        Ok(newly_lost_cnt)
     }
 
-    /// Events lost since the detector was attached, as of the last [`Self::drain`].
-    pub fn dropped_cnt(&self) -> u64 {
-        self.dropped_cnt
+    /// Events lost since the detector was attached, as of the last [`Self::drain`]: those that found the
+    /// ring full, and runs that the kernel has left out.
+    pub fn lost_cnt(&self) -> u64 {
+        self.lost_cnt
     }
 
     fn read_dropped_cnt(&self) -> Result<u64> {

@@ -148,7 +148,7 @@ fn a_storm_of_short_processes_is_heard_completely_and_held_in_little_memory() {
         assert!(begin.elapsed() < STORM_BOUND, "the storm does not end");
     }
     daemon.run_for(Duration::from_millis(300));
-    let events = daemon.exec_cnt + daemon.exit_cnt + daemon.events.dropped_cnt();
+    let events = daemon.exec_cnt + daemon.exit_cnt + daemon.events.lost_cnt();
     println!(
         "{}: {} execs and {} exits in {:?}, {} lost, {} looks, at most {tracked_max} held, \
          {:?} of the daemon's time for each exec",
@@ -156,7 +156,7 @@ fn a_storm_of_short_processes_is_heard_completely_and_held_in_little_memory() {
         daemon.exec_cnt,
         daemon.exit_cnt,
         begin.elapsed(),
-        daemon.events.dropped_cnt(),
+        daemon.events.lost_cnt(),
         daemon.finder.counters().look_cnt - looks_before,
         daemon.busy / u32::try_from(daemon.exec_cnt.max(1)).expect("few"),
     );
@@ -191,9 +191,9 @@ fn events_lost_in_a_full_ring_are_counted_and_made_up_for() {
     println!(
         "{}: {} lost, found after {took:?}",
         kernel(),
-        daemon.events.dropped_cnt()
+        daemon.events.lost_cnt()
     );
-    assert!(daemon.events.dropped_cnt() > 0, "the ring was to be full");
+    assert!(daemon.events.lost_cnt() > 0, "the ring was to be full");
     drop(new);
     daemon.await_game(0, BOUND);
 }

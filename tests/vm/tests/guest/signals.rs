@@ -5,7 +5,8 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::require_vm;
 use crate::support::daemon::Daemon;
@@ -59,12 +60,30 @@ fn game_is_found_and_released_within_a_second() {
         metrics.game_name, metrics.game_pid, metrics.game_confidence_pct
     );
     assert_eq!(metrics.game_pid, pid);
-    game.process().signal(Signal::SIGKILL);
-    game.process().wait(BOUND).expect("SIGKILL ends it");
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+    let ended = game.process().wait(BOUND).expect("the run ends with it");
+    assert_eq!(ended.code(), Some(1), "and says so");
     let released = daemon.wait_for_log("the game has ended");
     println!("released after {released:?}");
     assert!(released < BOUND, "{}", daemon.log());
     assert_eq!(daemon.metrics().game_pid, 0);
+    daemon.assert_in_charge();
+}
+
+#[test]
+#[ignore = "runs inside the VM"]
+fn games_one_after_another_are_all_found() {
+    require_vm();
+    let mut daemon = Daemon::start(&[]);
+    for _ in 0..8 {
+        let game = Game::start(600, &["--steam-app-id=42", "--load=hogs=4"]);
+        let pid = game.pid();
+        let found = daemon.wait_for_log(&format!("the game is gamesim (pid {pid},"));
+        println!("found after {found:?}");
+        assert!(found < BOUND, "{}", daemon.log());
+        // For the first game it has hooks to attach, and does nothing else meanwhile.
+        assert_eq!(daemon.metrics().game_pid, pid);
+    }
     daemon.assert_in_charge();
 }
 

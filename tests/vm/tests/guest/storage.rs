@@ -103,6 +103,6 @@ fn only_the_games_threads_that_read_devices_are_known() {
     assert!(!others, "{:?}", seen(&evidence));
     // Without a game the hook is out, and nobody is marked.
     evidence.set_game(0, []).unwrap();
-    detector.hook_missing(&evidence);
+    detector.unhook_idle(&evidence);
     assert!(wait_for(Duration::from_secs(5), || seen(&evidence).is_empty()));
 }
