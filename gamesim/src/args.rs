@@ -29,7 +29,7 @@ pub enum Command {
     Game(RunArgs),
     #[command(hide = true)]
     /// Wait for the game's end
-    CrashHandler,
+    AssetLoader,
     #[command(hide = true)]
     /// Show frames
     Compositor(CompositorArgs),

@@ -1,6 +1,6 @@
-//! The game's one child: a process that waits for the game's end, as many games have one to report crashes.
+//! The game's one child: a process that waits for work which never comes, and for the game's end.
 
-use crate::sys;
+use crate::{steam, sys};
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use std::io::Read;
@@ -8,24 +8,25 @@ use std::process::{Child, Command, Stdio};
 
 /// The game's end of it; it ends when this is dropped, or the game does.
 #[derive(Debug)]
-pub struct CrashHandler(Child);
+pub struct AssetLoader(Child);
 
-impl CrashHandler {
+impl AssetLoader {
     /// Starts it. Call from a thread that outlives it.
     ///
     /// # Errors
     /// Those of spawning.
     pub fn start() -> Result<Self> {
         let mut command = Command::new("/proc/self/exe");
-        command.arg("crash-handler");
+        command.arg("asset-loader");
         command.stdin(Stdio::piped()).stdout(Stdio::null());
+        steam::strip(&mut command);
         sys::spawn_tied(&mut command, Signal::SIGKILL)
-            .context("cannot start the crash handler")
+            .context("cannot start the asset loader")
             .map(Self)
     }
 }
 
-impl Drop for CrashHandler {
+impl Drop for AssetLoader {
     fn drop(&mut self) {
         // Closes its standard input first.
         let _ = self.0.wait();

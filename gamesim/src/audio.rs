@@ -99,7 +99,9 @@ pub fn main(args: &AudioArgs) -> Result<()> {
         ),
     };
     helper::send(&mut stream, &ready)?;
-    let window: Window = helper::receive(&mut reader)?;
+    let Some(window) = helper::receive_window(&mut reader)? else {
+        return Ok(());
+    };
     let sound = match pcm {
         Some(pcm) => play(&pcm, args.loops, window)?,
         None => tick(args.loops, window)?,

@@ -65,7 +65,7 @@ impl FrameMessage {
         let mut bytes = [0u8; MESSAGE_BYTES];
         match stream.read_exact(&mut bytes) {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) if is_end(&error) => return Ok(None),
             Err(error) => return Err(error),
         }
         let mut values = bytes.chunks_exact(8).map(|chunk| {
@@ -80,6 +80,14 @@ impl FrameMessage {
             flip_ns: next(),
         }))
     }
+}
+
+/// Whether the game has ended, perhaps with a frame under way.
+fn is_end(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+    )
 }
 
 enum Screen {
@@ -171,8 +179,7 @@ fn serve(stream: &mut UnixStream, screen: &mut Screen, loops: u64) -> Result<()>
         message.flip_ns = screen.show(message.frame)?;
         match message.write(stream) {
             Ok(()) => {}
-            // The game ended with a frame under way.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+            Err(error) if is_end(&error) => break,
             Err(error) => return Err(error.into()),
         }
     }

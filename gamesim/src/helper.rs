@@ -18,6 +18,9 @@ use std::time::Duration;
 /// A loaded, emulated machine may need this long for what takes milliseconds elsewhere.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a person reads who starts by hand what is a part of a run.
+pub const NOT_FOR_DIRECT_USE: &str = "this command is a part of `gamesim run`, not for direct use";
+
 /// The measured part of a run, in CLOCK_MONOTONIC nanoseconds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Window {
@@ -41,7 +44,7 @@ impl Window {
     }
 }
 
-/// The game's end of a helper, which is told to end when this is dropped.
+/// The game's end of a helper. What waits for its window ends when this is dropped, the others with the run.
 #[derive(Debug)]
 pub struct Helper {
     name: String,
@@ -130,13 +133,22 @@ pub fn wait_exit(pid: u32, limit: Duration) -> bool {
 /// When standard input is not one, that is, when a person starts a helper by hand.
 pub fn attach(name: &str) -> Result<(UnixStream, BufReader<UnixStream>)> {
     let stream = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
-    stream
-        .peer_addr()
-        .context("this command is a part of `gamesim run`, not for direct use")?;
+    stream.peer_addr().context(NOT_FOR_DIRECT_USE)?;
     let name = std::ffi::CString::new(name)?;
     nix::sys::prctl::set_name(&name)?;
     let reader = BufReader::new(stream.try_clone()?);
     Ok((stream, reader))
+}
+
+/// In a helper: waits for the measurement window; `None` when the game has ended before.
+///
+/// # Errors
+/// A message of another shape.
+pub fn receive_window(reader: &mut BufReader<UnixStream>) -> Result<Option<Window>> {
+    if reader.fill_buf().map_or(true, <[u8]>::is_empty) {
+        return Ok(None);
+    }
+    receive(reader).map(Some)
 }
 
 /// Writes one JSON line.

@@ -6,11 +6,13 @@
 //! whether it was started, or why not.
 
 use crate::args::RunArgs;
+use crate::helper::{self, NOT_FOR_DIRECT_USE};
 use crate::signals::{Signals, Wake};
-use crate::{EXIT_FAILURE, helper, steam, sys};
+use crate::{EXIT_FAILURE, EXIT_INTERRUPTED, steam, sys};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, send, sendmsg,
@@ -19,6 +21,7 @@ use rustix::net::{
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// No request and no answer is longer.
@@ -53,12 +56,15 @@ pub fn main(args: &RunArgs) -> Result<u8> {
     drop(command);
     let mut helpers = Vec::new();
     let ended = serve(&mut game, &mut helpers, socket.as_fd(), &signals);
-    for child in &mut helpers {
+    for child in [&mut game].into_iter().chain(&mut helpers) {
         helper::end(child);
     }
-    match ended?.code() {
-        Some(code) => Ok(u8::try_from(code).unwrap_or(EXIT_FAILURE)),
-        None => bail!("the game was killed"),
+    let status = ended?;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Ok(u8::try_from(code).unwrap_or(EXIT_FAILURE)),
+        // It had not come to block them.
+        (None, Some(libc::SIGINT | libc::SIGTERM)) => Ok(EXIT_INTERRUPTED),
+        (None, _) => bail!("the game was killed ({status})"),
     }
 }
 
@@ -87,7 +93,11 @@ fn serve(
                 let answer: Answer = start_helper(&args, fds)
                     .map(|child| helpers.push(child))
                     .map_err(|error| format!("{error:#}"));
-                send(socket, &serde_json::to_vec(&answer)?, SendFlags::NOSIGNAL)?;
+                // Who has ended since is told nothing, and found out at the next turn.
+                match send(socket, &serde_json::to_vec(&answer)?, SendFlags::NOSIGNAL) {
+                    Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
     }
@@ -98,15 +108,16 @@ fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<(Vec<String>, Vec<Ow
     let mut packet = vec![0; PACKET_BYTES];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(REQUEST_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = recvmsg(
+    let received = match recvmsg(
         socket,
         &mut [IoSliceMut::new(&mut packet)],
         &mut control,
         RecvFlags::CMSG_CLOEXEC,
-    )?;
-    if received.bytes == 0 {
-        return Ok(None);
-    }
+    ) {
+        Ok(received) if received.bytes > 0 => received,
+        Ok(_) | Err(Errno::CONNRESET) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
     let mut fds = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -153,7 +164,7 @@ pub fn ask_for(
         &mut control,
         SendFlags::NOSIGNAL,
     )
-    .context("this command is a part of `gamesim run`, not for direct use")?;
+    .context(NOT_FOR_DIRECT_USE)?;
     let mut answer = vec![0; PACKET_BYTES];
     let (length, _) = recv(socket, &mut answer, RecvFlags::empty())?;
     let answer: Answer =

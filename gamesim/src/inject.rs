@@ -100,7 +100,9 @@ pub fn main(args: &InjectArgs) -> Result<()> {
             );
         }
     };
-    let window: Window = helper::receive(&mut reader)?;
+    let Some(window) = helper::receive_window(&mut reader)? else {
+        return Ok(());
+    };
     let sent = inject(&mut devices, args.input_hz, window)?;
     helper::send(&mut stream, &sent)?;
     // The devices stay until the reader has had the last event: the parent closes the socket.

@@ -6,6 +6,7 @@
 //! smaller ones. [`report::RunReport`] is what other tools deserialize.
 
 pub mod args;
+pub mod asset_loader;
 pub mod attach;
 pub mod audio;
 pub mod calibrate;
@@ -13,7 +14,6 @@ pub mod clock;
 pub mod compare;
 pub mod comparison;
 pub mod compositor;
-pub mod crash_handler;
 pub mod display;
 pub mod game;
 pub mod gpu;
@@ -52,7 +52,7 @@ pub fn dispatch(command: &Command) -> anyhow::Result<u8> {
         Command::Game(args) => run::main(args),
         Command::Calibrate => calibrate::main(),
         Command::Compare(args) => compare::main(args),
-        Command::CrashHandler => crash_handler::main().map(|()| 0),
+        Command::AssetLoader => asset_loader::main().map(|()| 0),
         Command::Compositor(args) => compositor::main(args).map(|()| 0),
         Command::Audio(args) => audio::main(args).map(|()| 0),
         Command::Inject(args) => inject::main(args).map(|()| 0),

@@ -1,8 +1,8 @@
 //! The game process: plays the measured window and turns the samples into a report.
 
 use crate::args::{Mode, RunArgs};
+use crate::asset_loader::AssetLoader;
 use crate::clock::{duration_ns, now_ns};
-use crate::crash_handler::CrashHandler;
 use crate::helper::{Helper, Window};
 use crate::load::running::Load;
 use crate::render::Presented;
@@ -33,7 +33,7 @@ pub fn main(args: &RunArgs) -> Result<u8> {
     }
     let signals = Signals::block(&[])?;
     let mut stage = Stage::set_up(&args.play, args.oracle)?;
-    let _crash_handler = CrashHandler::start()?;
+    let _asset_loader = AssetLoader::start()?;
     let Some(samples) = play(&mut stage, args, &signals)? else {
         return Ok(EXIT_INTERRUPTED);
     };

@@ -85,9 +85,12 @@ __noinline u32 flip_nears_16ths(u32 tgid, u32 role)
 	return nearest_16ths;
 }
 
-/* The span of a task as it is now. */
+/*
+ * The span of a task as it is now; @unmovable: it was put off inside a hook, as those run with migration
+ * disabled, and others run past the hook meanwhile.
+ */
 static __always_inline u64 task_span_ns(struct task_struct *p, const struct task_ctx *tctx,
-					u64 now_ns, u32 boost, bool in_window)
+					u64 now_ns, u32 boost, bool in_window, bool unmovable)
 {
 	bool frames = frame_clock_counts && boost &&
 		      (tctx->role == ROLE_GPU || tctx->role == ROLE_COMPOSITOR);
@@ -99,8 +102,7 @@ static __always_inline u64 task_span_ns(struct task_struct *p, const struct task
 	    .head_start_ns = head_start_ns,
 	    .boost = boost,
 	    .near_flip_16ths = frames ? flip_nears_16ths(p->tgid, tctx->role) : 0,
-	    /* Migration is disabled in BPF programs: while one is put off, others run past its hook. */
-	    .serves_others = (p->flags & PF_KTHREAD) || is_migration_disabled(p),
+	    .serves_others = unmovable || p->flags & PF_KTHREAD,
 	    .in_window = in_window,
 	};
 
@@ -130,7 +132,7 @@ static __always_inline u64 publish_running(struct task_struct *p, const struct t
 	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
 	u32 boost = admitted_boost(earned_boost(tctx), cpu);
 
-	cctx->span_ns = task_span_ns(p, tctx, now_ns, boost, is_in_window(boost));
+	cctx->span_ns = task_span_ns(p, tctx, now_ns, boost, is_in_window(boost), false);
 	cctx->span_at_ns = now_ns;
 	cctx->boost = boost;
 	if (inheritance_counts)

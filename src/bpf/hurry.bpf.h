@@ -53,7 +53,8 @@ static __always_inline void hurry(struct task_struct *p, struct task_ctx *tctx, 
 	if (queue_idx == QUEUE_NONE)
 		return;
 	who.boost = admitted_boost(earned_boost(tctx), scx_bpf_task_cpu(p));
-	who.span_ns = task_span_ns(p, tctx, who.now_ns, who.boost, is_in_window(who.boost));
+	who.span_ns =
+	    task_span_ns(p, tctx, who.now_ns, who.boost, is_in_window(who.boost), false);
 	deadline_ns = who.now_ns + who.span_ns;
 	/* It has waited for some of its span: from now on it may come out later, boost or not. */
 	if (policy_delta_ns(deadline_ns, tctx->deadline_ns) >= 0 ||

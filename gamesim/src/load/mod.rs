@@ -185,7 +185,9 @@ pub fn main(args: &LoadArgs) -> Result<()> {
     };
     let (mut socket, mut reader) = helper::attach("gs-load")?;
     helper::send(&mut socket, &())?;
-    let window: Window = helper::receive(&mut reader)?;
+    let Some(window) = helper::receive_window(&mut reader)? else {
+        return Ok(());
+    };
     let speed = args.loops_per_us;
     let chunk = speed.saturating_mul(100);
     let done = match (args.spec, signals) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use evdev::uinput::VirtualDevice;
 use evdev::{AttributeSet, EventType, InputEvent, KeyCode, RelativeAxisCode};
 use gamesim::report::RunReport;
+use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
@@ -74,6 +75,13 @@ impl Game {
         let status = self.0.wait(limit).expect("gamesim ends in time");
         assert!(status.success(), "gamesim: {status}");
         read_report()
+    }
+}
+
+impl Drop for Game {
+    /// So that its devices are free for who comes next.
+    fn drop(&mut self) {
+        self.0.stop(Signal::SIGTERM, PATIENCE);
     }
 }
 
