@@ -3,8 +3,8 @@
  * Deadline: the key by which waiting tasks are ordered, on the scheduler clock.
  *
  *     span     = (lag + credit) + recent run, halved once per boost step, less a part as the next
- *                flip nears; without boost more by the head start of those who have some; at most the
- *                wait bound
+ *                flip nears; for who has no boost and serves nobody more by the head start of the
+ *                others; at most the wait bound
  *     deadline = now + span
  *
  * where lag is vruntime less the virtual now, and recent run is the weighted run time
@@ -16,7 +16,8 @@
  * its boost.
  *
  * Invariants (property-tested): the span is never above the wait bound; more boost, more weight,
- * an open window or a nearer flip never gives a later deadline; right across a clock wrap.
+ * an open window, a nearer flip or serving others never gives a later deadline; a longer head start
+ * never gives an earlier one, and nobody who has it a later one; right across a clock wrap.
  */
 #ifndef SCX_GAMER_POLICY_DEADLINE_H
 #define SCX_GAMER_POLICY_DEADLINE_H

@@ -5,7 +5,7 @@
  * Inputs: when a turn began and its deadline; the score so far.
  * Outputs: what it is judged by, whether it was late, the next score, the boost with that score's steps.
  *
- * A deadline is the key by which tasks wait, and that of a rested task is now: no turn could be done by
+ * A deadline is the key by which tasks wait, and that of a rested boosted task is now: no turn could be done by
  * then. So what it runs itself does not count, and late is a turn that ends later than its deadline, its
  * own run and a grace allow; which is one that begins later than its deadline and the grace. (By the
  * deadline alone, with nothing beside the game, 99 % of the turns of who reads input ended late and 55 % of

@@ -33,7 +33,7 @@ pub enum Feature {
     RecentRun,
     /// A waking thread that had less than its share comes earlier
     SleepCredit,
-    /// Boosted threads and the kernel's come before the others by a head start
+    /// Who has a boost, is the kernel's or inside a hook comes before the others by a head start
     HeadStart,
     /// A thread that becomes runnable puts off a less urgent one
     Preempt,
