@@ -25,7 +25,7 @@ pub use crate::intf::{
 pub const RAN_UNIT_NS: u64 = 1 << intf::POLICY_RAN_SHIFT;
 /// How far behind the virtual now a waking task's vruntime may stay, in ns.
 pub const CREDIT_NS: u64 = intf::POLICY_CREDIT_NS as u64;
-/// `POLICY_HEAD_START_NS`
+/// By how much who has a boost, or serves others, comes before the rest, in ns.
 pub const HEAD_START_NS: u64 = intf::POLICY_HEAD_START_NS as u64;
 /// How far behind the virtual now a runnable task's lag counts, in ns.
 pub const LAG_NS_MAX: u64 = intf::POLICY_LAG_NS_MAX as u64;

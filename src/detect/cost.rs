@@ -63,9 +63,7 @@ impl Meter {
     /// The cost so far. What cannot be read counts nothing.
     #[must_use]
     pub fn cost(&self) -> Cost {
-        let infos = self.programs.iter();
-        let infos = infos.filter_map(|program| program_info(program.as_fd()));
-        let mut cost: Cost = infos.map(|info| timed(&info)).sum();
+        let mut cost: Cost = self.infos().map(|info| timed(&info)).sum();
         if let Some(samples) = &self.samples {
             let per_cpu = samples.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY);
             let per_cpu = per_cpu.ok().flatten().unwrap_or_default();
@@ -80,9 +78,12 @@ impl Meter {
     /// that CPU. What cannot be read counts nothing.
     #[must_use]
     pub fn left_out_cnt(&self) -> u64 {
-        let infos = self.programs.iter();
-        let infos = infos.filter_map(|program| program_info(program.as_fd()));
-        infos.map(|info| info.recursion_misses).sum()
+        self.infos().map(|info| info.recursion_misses).sum()
+    }
+
+    fn infos(&self) -> impl Iterator<Item = libbpf_sys::bpf_prog_info> {
+        let programs = self.programs.iter();
+        programs.filter_map(|program| program_info(program.as_fd()))
     }
 }
 

@@ -112,6 +112,11 @@ impl Site {
         self.names.first().copied().unwrap_or_default()
     }
 
+    /// Whether its programs are to run now.
+    fn is_wanted(&self, evidence: &Evidence) -> bool {
+        !self.only_for_game || evidence.has_game()
+    }
+
     /// Whether the module is there; one that was built in usually shows up as well.
     fn is_there(&self) -> bool {
         self.module
@@ -194,10 +199,10 @@ impl HookDetector {
                     site: *site,
                     how,
                     loaded,
-                    links: if site.only_for_game && !evidence.has_game() {
-                        Vec::new()
-                    } else {
+                    links: if site.is_wanted(evidence) {
                         links
+                    } else {
+                        Vec::new()
                     },
                 }),
                 Err(why) => self
@@ -240,24 +245,18 @@ impl Detector for HookDetector {
     }
 
     fn unhook_idle(&mut self, evidence: &Evidence) {
-        if evidence.has_game() {
-            return;
-        }
-        for place in self
-            .places
-            .iter_mut()
-            .filter(|place| place.site.only_for_game)
-        {
-            place.links.clear();
+        for place in &mut self.places {
+            if !place.site.is_wanted(evidence) {
+                place.links.clear();
+            }
         }
     }
 
     fn hook_missing(&mut self, evidence: &Evidence) {
         self.failures.clear();
         self.load_missing(evidence);
-        let has_game = evidence.has_game();
         for place in &mut self.places {
-            if place.links.is_empty() && (has_game || !place.site.only_for_game) {
+            if place.links.is_empty() && place.site.is_wanted(evidence) {
                 match (place.loaded.attach)() {
                     Ok(links) => place.links = links,
                     Err(error) => self

@@ -96,8 +96,12 @@ impl Running {
         kill(self.pid(), signal).unwrap();
     }
 
-    /// Sends `signal` and waits at most `limit` for the end.
+    /// Sends `signal`, if it has not ended, and waits at most `limit` for the end.
     pub(crate) fn stop(&mut self, signal: Signal, limit: Duration) -> Option<ExitStatus> {
+        // Of one that was waited for the id may be another's by now.
+        if let Some(status) = self.wait(Duration::ZERO) {
+            return Some(status);
+        }
         let _ = kill(self.pid(), signal);
         self.wait(limit)
     }
