@@ -1,11 +1,11 @@
-//! One cell: the game plays in a process of its own; the tracer and the programs' costs are read
-//! exactly where its measured part begins and ends.
+//! One cell: the game plays in a process of its own; the tracer is read exactly where its measured part
+//! begins and ends, and what programs cost is counted before it.
 
 use crate::cost::Meter;
-use crate::results::Played;
+use crate::results::{Cost, Played};
 use anyhow::{Context, Result, bail, ensure};
 use gamesim::args::PlayArgs;
-use gamesim::clock::now_ns;
+use gamesim::clock::{SECOND_NS, now_ns};
 use gamesim::helper::{self, Window};
 use gamesim::signals::{Signals, Wake};
 use gamesim::sys;
@@ -19,6 +19,8 @@ use waittrace::Tracer;
 
 /// Starting and ending the parts of a game may take this long on a loaded, emulated machine.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// So much of the warm-up's end counts what programs cost.
+const COUNTED: Duration = Duration::from_secs(1);
 
 /// What a cell is measured with.
 pub struct Instruments {
@@ -101,6 +103,35 @@ fn wait_until(at_ns: u64, ended: BorrowedFd<'_>, signals: &Signals) -> Result<bo
     }
 }
 
+/// What programs cost in the time before `until_ns`; `None` when a signal came.
+fn count_cost(
+    instruments: &mut Instruments,
+    until_ns: u64,
+    ended: BorrowedFd<'_>,
+    signals: &Signals,
+) -> Result<Option<Cost>> {
+    let from_ns = until_ns.saturating_sub(u64::try_from(COUNTED.as_nanos())?);
+    if !wait_until(from_ns, ended, signals)? {
+        return Ok(None);
+    }
+    let begun_ns = now_ns();
+    let counting = instruments.meter.count()?;
+    if let Some(tracer) = &mut instruments.tracer {
+        tracer.reset()?;
+    }
+    if !wait_until(until_ns, ended, signals)? {
+        return Ok(None);
+    }
+    let programs = counting.so_far();
+    let seconds = now_ns().saturating_sub(begun_ns) as f64 / SECOND_NS as f64;
+    let waits = instruments.tracer.as_ref().map(Tracer::report);
+    Ok(Some(Cost {
+        seconds,
+        switches: waits.transpose()?.map(|waits| waits.switches),
+        programs,
+    }))
+}
+
 /// Plays once; `None` when a signal came. Samples go to `dir`/`raw`.
 ///
 /// # Errors
@@ -125,10 +156,9 @@ pub fn play(
     stdout.read_line(&mut line)?;
     let window: Window = serde_json::from_str(&line)
         .with_context(|| format!("the game did not say when it begins, but {line:?}"))?;
-    if !wait_until(window.from_ns, game.pidfd.as_fd(), signals)? {
+    let Some(cost) = count_cost(instruments, window.from_ns, game.pidfd.as_fd(), signals)? else {
         return Ok(None);
-    }
-    let before = instruments.meter.read();
+    };
     if let Some(tracer) = &mut instruments.tracer {
         tracer.reset()?;
     }
@@ -140,7 +170,6 @@ pub fn play(
         .as_ref()
         .map(Tracer::report)
         .transpose()?;
-    let programs = instruments.meter.read().since(&before);
     if game.finish(PATIENCE, signals)?.is_none() {
         return Ok(None);
     }
@@ -149,7 +178,7 @@ pub fn play(
     Ok(Some(Played {
         run: serde_json::from_str(&text).context("the game's result is not understood")?,
         waits,
-        programs,
+        cost,
         raw,
     }))
 }

@@ -6,18 +6,25 @@ use libbpf_rs::query::ProgInfoIter;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
-/// Measures programs as long as it lives.
+/// Knows whose programs do not count.
 #[derive(Debug)]
 pub struct Meter {
-    _statistics: OwnedFd,
     foreign: Programs,
+}
+
+/// A part of the time in which programs are counted: until it is dropped.
+#[derive(Debug)]
+pub struct Counting<'a> {
+    meter: &'a Meter,
+    before: Reading,
+    _statistics: OwnedFd,
 }
 
 type Programs = BTreeMap<u32, ProgramCost>;
 
 /// Counts of all programs at one moment.
 #[derive(Debug)]
-pub struct Reading(Programs);
+struct Reading(Programs);
 
 fn programs() -> Programs {
     ProgInfoIter::default()
@@ -33,30 +40,43 @@ fn programs() -> Programs {
 }
 
 impl Meter {
-    /// Begins; programs that are there already belong to others.
+    /// Programs that are there already belong to others.
+    #[must_use]
+    pub fn start() -> Self {
+        Self {
+            foreign: programs(),
+        }
+    }
+
+    /// Begins to count.
     ///
     /// # Errors
-    /// If the kernel refuses to measure.
-    pub fn start() -> Result<Self> {
-        Ok(Self {
+    /// If the kernel refuses to.
+    pub fn count(&self) -> Result<Counting<'_>> {
+        Ok(Counting {
             _statistics: scx_gamer::scheduler::enable_run_time_stats()?,
-            foreign: programs(),
+            before: self.read(),
+            meter: self,
         })
     }
 
-    /// The counts now.
-    #[must_use]
-    pub fn read(&self) -> Reading {
+    fn read(&self) -> Reading {
         let mut programs = programs();
         programs.retain(|id, _| !self.foreign.contains_key(id));
         Reading(programs)
     }
 }
 
-impl Reading {
-    /// What ran since an earlier reading, most expensive first; programs of one name together.
+impl Counting<'_> {
+    /// What ran so far, most expensive first; programs of one name together.
     #[must_use]
-    pub fn since(&self, earlier: &Self) -> Vec<ProgramCost> {
+    pub fn so_far(&self) -> Vec<ProgramCost> {
+        self.meter.read().since(&self.before)
+    }
+}
+
+impl Reading {
+    fn since(&self, earlier: &Self) -> Vec<ProgramCost> {
         let mut by_name: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
         for (id, now) in &self.0 {
             let (runs, run_ns) = earlier

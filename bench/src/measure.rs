@@ -49,8 +49,12 @@ pub struct Facts {
     pub switches: Option<u64>,
     /// Moves of a task from one CPU to another.
     pub migrations: Option<u64>,
-    /// Time in the contestant's BPF programs [ns]; 0 where it has none.
+    /// Time in the contestant's BPF programs [ns], in the part where that was counted; 0 where it has none.
     pub program_ns: u64,
+    /// Length of that part.
+    pub program_seconds: f64,
+    /// Context switches in that part.
+    pub program_switches: Option<u64>,
 }
 
 impl Facts {
@@ -78,7 +82,14 @@ impl Facts {
             longest_wait_us: waits.map(|waits| waits.longest().map_or(0, |wait| wait.wait_us)),
             switches: waits.map(|waits| waits.switches),
             migrations: waits.map(|waits| waits.migrations),
-            program_ns: cell.programs.iter().map(|program| program.run_ns).sum(),
+            program_ns: cell
+                .cost
+                .programs
+                .iter()
+                .map(|program| program.run_ns)
+                .sum(),
+            program_seconds: cell.cost.seconds,
+            program_switches: cell.cost.switches,
         }
     }
 
@@ -120,6 +131,8 @@ impl Facts {
         self.switches = add(self.switches, other.switches);
         self.migrations = add(self.migrations, other.migrations);
         self.program_ns += other.program_ns;
+        self.program_seconds += other.program_seconds;
+        self.program_switches = add(self.program_switches, other.program_switches);
         self
     }
 
@@ -257,10 +270,10 @@ pub const MEASURES: [Measure; 25] = [
         per_second(f.migrations, f)
     }),
     detail("BPF time [% of a CPU]", Lower, 2, |f| {
-        (f.program_ns > 0).then(|| f.program_ns as f64 / f.seconds / 1e7)
+        (f.program_ns > 0).then(|| f.program_ns as f64 / f.program_seconds / 1e7)
     }),
     headline("BPF time per switch [ns]", Lower, 0, |f| {
-        let switches = f.switches.filter(|switches| *switches > 0)?;
+        let switches = f.program_switches.filter(|switches| *switches > 0)?;
         (f.program_ns > 0).then(|| f.program_ns as f64 / switches as f64)
     }),
 ];

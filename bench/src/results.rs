@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use waittrace::report::WaitReport;
 
 /// Version of [`Results`]; raised when a field changes its meaning or goes.
-pub const RESULTS_SCHEMA: u32 = 1;
+pub const RESULTS_SCHEMA: u32 = 2;
 
 const FILE: &str = "results.json";
 /// Directory of the samples, beside [`FILE`].
@@ -60,7 +60,7 @@ pub struct Entrant {
     pub command: String,
 }
 
-/// Run time of one BPF program in the measured part.
+/// Run time of one BPF program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramCost {
     /// Name as the kernel keeps it (15 characters).
@@ -71,6 +71,18 @@ pub struct ProgramCost {
     pub run_ns: u64,
 }
 
+/// What a contestant's BPF programs cost in the last part of the warm-up: the kernel counts it with two
+/// readings of the clock for each run, so the measured part goes without.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Length of that part.
+    pub seconds: f64,
+    /// Context switches in it, those to the idle task included; absent without the tracer.
+    pub switches: Option<u64>,
+    /// The programs, most expensive first.
+    pub programs: Vec<ProgramCost>,
+}
+
 /// What was measured in one cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Played {
@@ -78,8 +90,8 @@ pub struct Played {
     pub run: RunReport,
     /// What the neutral tracer saw in the measured part; absent if it could not be loaded.
     pub waits: Option<WaitReport>,
-    /// The contestant's BPF programs in the measured part, most expensive first.
-    pub programs: Vec<ProgramCost>,
+    /// The contestant's BPF programs, before the measured part.
+    pub cost: Cost,
     /// File of the samples, relative to the directory of the results.
     pub raw: PathBuf,
 }

@@ -19,8 +19,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use waittrace::Tracer;
 
-/// Seconds before the measured part: schedulers learn the threads, the game is found.
-const WARMUP_S: f64 = 1.0;
+/// Seconds before the measured part: schedulers learn the threads, the game is found, and in the last of
+/// them programs are counted.
+const WARMUP_S: f64 = 2.0;
 /// Above everything that plays, so that counters are read when the measured part begins and ends.
 const PRIORITY: i32 = 95;
 
@@ -56,7 +57,7 @@ pub fn main(args: &RunArgs) -> Result<u8> {
     let tracer = Tracer::start()
         .inspect_err(|error| eprintln!("no longest waits, switches and migrations: {error}"))
         .ok();
-    let meter = Meter::start()?;
+    let meter = Meter::start();
     let mut arena = Arena {
         dir: dir.clone(),
         results,

@@ -28,7 +28,9 @@ fn the_quick_form_measures_all_it_names() {
         assert!(played.run.frames.count > 0 && played.run.input.to_flip.samples > 0);
         assert!(played.run.parts.all_real, "{:?}", played.run.notes);
         assert!(played.waits.as_ref().expect("no waits").switches > 0);
-        assert_eq!(played.programs.is_empty(), cell.contestant == "kernel");
+        let cost = &played.cost;
+        assert!(cost.seconds > 0.5 && cost.switches.unwrap() > 0, "{cost:?}");
+        assert_eq!(cost.programs.is_empty(), cell.contestant == "kernel");
         assert!(dir.join(&played.raw).is_file());
     }
     for report in ["report.html", "report.md"] {

@@ -5,6 +5,7 @@
 //! attached anew when the kernel asks for it, as after a CPU came or went.
 
 mod explain;
+mod hooks;
 mod sensors;
 mod statistics;
 mod stop;

@@ -5,11 +5,12 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use log::{debug, info, warn};
 
+use super::hooks::Hooks;
 use super::uevents::Uevents;
 use crate::config::{Config, Nanoseconds};
 use crate::detect::cost::Cost;
@@ -19,21 +20,15 @@ use crate::detect::game::{GameFinder, GameInfo, GameOptions};
 use crate::detect::input::{InputDetector, InputOptions, InputTotals};
 use crate::detect::process::{ProcessEvent, ProcessEvents};
 use crate::detect::sync::SyncDetector;
-use crate::detect::{self, Detector, DetectorState};
+use crate::detect::{self, DetectorState};
 use crate::events::{CpuNode, EventQueue, EventRings, InputConsumer};
 use crate::topology::Layout;
-
-/// Who needs hooks only for a game keeps them for so long after it: the kernel needs a second and more to
-/// take them out beside a load, and a game that began meanwhile was not found before.
-const HOOKS_KEPT: Duration = Duration::from_secs(60);
 
 /// The detectors with their state.
 pub(super) struct Sensors {
     evidence: Evidence,
     input: Result<Input, DetectorState>,
-    detectors: Vec<Box<dyn Detector>>,
-    /// Without a game: when the next of the detectors, by number, is to take its hooks out.
-    unhook: Option<(Instant, usize)>,
+    hooks: Hooks,
     processes: Result<ProcessEvents, DetectorState>,
     /// Tells of modules that come later; without it, they are looked for when a game is found.
     uevents: Option<Uevents>,
@@ -80,8 +75,7 @@ impl Sensors {
         Ok(Self {
             uevents,
             input: Input::start(&evidence, layout, config),
-            detectors,
-            unhook: None,
+            hooks: Hooks::of(detectors),
             evidence,
             processes,
             finder,
@@ -109,22 +103,11 @@ impl Sensors {
     pub(super) fn drain_uevents(&mut self) {
         let Some(uevents) = &self.uevents else { return };
         match uevents.drain() {
-            Ok(true) => self.hook_missing(),
+            Ok(true) => self.hooks.want(Instant::now()),
             Ok(false) => (),
             Err(error) => {
                 warn!("modules that come later are found late: {error:#}");
                 self.uevents = None;
-            }
-        }
-    }
-
-    fn hook_missing(&mut self) {
-        for detector in &mut self.detectors {
-            let before = detector.state();
-            detector.hook_missing(&self.evidence);
-            let after = detector.state();
-            if after != before {
-                info!("detector {}: {after}", detector.name());
             }
         }
     }
@@ -178,12 +161,12 @@ impl Sensors {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let unhook = self.unhook.map(|(at, _)| at);
-        self.finder.next_deadline().into_iter().chain(unhook).min()
+        let deadlines = [self.finder.next_deadline(), self.hooks.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     pub(super) fn on_deadline(&mut self, now: Instant) -> Result<()> {
-        self.unhook_idle(now);
+        self.hooks.on_deadline(&self.evidence, now);
         let due = self.finder.next_deadline().is_some_and(|due| due <= now);
         let changed = due && self.finder.on_deadline(now);
         self.follow_game(changed)
@@ -211,7 +194,7 @@ impl Sensors {
         let input = state_of(&self.input, |input| input.detector.state());
         let processes = state_of(&self.processes, ProcessEvents::state);
         let mut states = vec![("input", input), ("process", processes)];
-        let others = self.detectors.iter();
+        let others = self.hooks.detectors();
         states.extend(others.map(|detector| (detector.name(), detector.state())));
         states
     }
@@ -222,7 +205,7 @@ impl Sensors {
         let input = input.map(|input| ("input", input.detector.cost()));
         let processes = self.processes.iter();
         let processes = processes.map(|processes| ("process", processes.cost()));
-        let others = self.detectors.iter();
+        let others = self.hooks.detectors();
         let others = others.map(|detector| (detector.name(), detector.cost()));
         input.chain(processes).chain(others).collect()
     }
@@ -253,24 +236,13 @@ impl Sensors {
             None => info!("the game has ended"),
         }
         self.publish_game()?;
+        let now = Instant::now();
         if self.finder.current().is_some() {
-            self.unhook = None;
-            self.hook_missing();
+            self.hooks.want(now);
         } else {
-            self.unhook = Some((Instant::now() + HOOKS_KEPT, 0));
+            self.hooks.release(now);
         }
         Ok(())
-    }
-
-    /// One detector in each call, so that events are served in between.
-    fn unhook_idle(&mut self, now: Instant) {
-        let Some((at, idx)) = self.unhook.take_if(|(at, _)| *at <= now) else {
-            return;
-        };
-        if let Some(detector) = self.detectors.get_mut(idx) {
-            detector.unhook_idle(&self.evidence);
-            self.unhook = Some((at, idx + 1));
-        }
     }
 }
 

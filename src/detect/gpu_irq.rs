@@ -148,17 +148,17 @@ impl Detector for GpuIrqDetector {
         }
     }
 
-    fn hook_missing(&mut self, evidence: &Evidence) {
+    fn hook_step(&mut self, evidence: &Evidence, _: usize) -> bool {
         let irqs = card_irqs(Path::new(SYSFS));
         if self.attached.is_none() {
             if irqs.is_empty() {
                 "no card in /sys/class/drm has an interrupt".clone_into(&mut self.failure);
-                return;
+                return false;
             }
             self.attach(evidence);
         }
         let Some(attached) = &self.attached else {
-            return;
+            return false;
         };
         for gone in self.irqs.difference(&irqs) {
             attached.set(*gone, false);
@@ -167,6 +167,7 @@ impl Detector for GpuIrqDetector {
             attached.set(*new, true);
         }
         self.irqs = irqs;
+        false
     }
 }
 

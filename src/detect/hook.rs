@@ -181,35 +181,35 @@ impl HookDetector {
         detector
     }
 
-    /// Loads what is there now and was not before. Attaching is tried at once: to know only when a game
-    /// has come would be late.
-    fn load_missing(&mut self, evidence: &Evidence) {
-        for site in &self.sites {
-            let is_loaded = |place: &Place| place.site == *site;
-            if self.places.iter().any(is_loaded) || !site.is_there() {
-                continue;
+    /// Loads what is there now and was not before, and hooks it if it is wanted.
+    fn hook(&mut self, site: Site, evidence: &Evidence) -> Result<(), String> {
+        let mut places = self.places.iter_mut();
+        if let Some(place) = places.find(|place| place.site == site) {
+            if place.links.is_empty() && site.is_wanted(evidence) {
+                place.links = (place.loaded.attach)().map_err(|error| format!("{error:#}"))?;
             }
-            let load = |how| {
-                let loaded = (self.load)(evidence, site, how)?;
-                let links = (loaded.attach)()?;
-                Ok((loaded, links))
-            };
-            match first_that_works(self.ways, load) {
-                Ok((how, (loaded, links))) => self.places.push(Place {
-                    site: *site,
-                    how,
-                    loaded,
-                    links: if site.is_wanted(evidence) {
-                        links
-                    } else {
-                        Vec::new()
-                    },
-                }),
-                Err(why) => self
-                    .failures
-                    .push(format!("cannot hook {}: {why}", site.name())),
-            }
+            return Ok(());
         }
+        if !site.is_there() {
+            return Ok(());
+        }
+        // Attaching is tried at once: to know only when a game has come would be late.
+        let load = |how| {
+            let loaded = (self.load)(evidence, &site, how)?;
+            let links = (loaded.attach)()?;
+            Ok((loaded, links))
+        };
+        let (how, (loaded, mut links)) = first_that_works(self.ways, load)?;
+        if !site.is_wanted(evidence) {
+            links.clear();
+        }
+        self.places.push(Place {
+            site,
+            how,
+            loaded,
+            links,
+        });
+        Ok(())
     }
 }
 
@@ -244,27 +244,27 @@ impl Detector for HookDetector {
         DetectorState::Unavailable { reason }
     }
 
-    fn unhook_idle(&mut self, evidence: &Evidence) {
-        for place in &mut self.places {
-            if !place.site.is_wanted(evidence) {
-                place.links.clear();
-            }
+    fn unhook_step(&mut self, evidence: &Evidence, step: usize) -> bool {
+        if let Some(place) = self.places.get_mut(step)
+            && !place.site.is_wanted(evidence)
+        {
+            place.links.clear();
         }
+        step + 1 < self.places.len()
     }
 
-    fn hook_missing(&mut self, evidence: &Evidence) {
-        self.failures.clear();
-        self.load_missing(evidence);
-        for place in &mut self.places {
-            if place.links.is_empty() && place.site.is_wanted(evidence) {
-                match (place.loaded.attach)() {
-                    Ok(links) => place.links = links,
-                    Err(error) => self
-                        .failures
-                        .push(format!("cannot hook {}: {error:#}", place.site.name())),
-                }
-            }
+    /// A site in each step.
+    fn hook_step(&mut self, evidence: &Evidence, step: usize) -> bool {
+        if step == 0 {
+            self.failures.clear();
         }
+        if let Some(site) = self.sites.get(step).copied()
+            && let Err(why) = self.hook(site, evidence)
+        {
+            let failure = format!("cannot hook {}: {why}", site.name());
+            self.failures.push(failure);
+        }
+        step + 1 < self.sites.len()
     }
 }
 

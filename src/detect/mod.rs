@@ -61,12 +61,23 @@ pub trait Detector {
     /// The hooks in use, or why there are none.
     fn state(&self) -> DetectorState;
 
-    /// Called when a game has come, and when something has come with a module or a device. Hooks what was
-    /// not there before, and with a game what is needed only then.
-    fn hook_missing(&mut self, evidence: &Evidence);
+    /// One step, counted from 0, of hooking what was not there before, and with a game what is needed only
+    /// then; whether there are more.
+    fn hook_step(&mut self, evidence: &Evidence, step: usize) -> bool;
 
-    /// Called when a game has been gone for a while: who needs hooks only for a game takes them out.
-    fn unhook_idle(&mut self, _: &Evidence) {}
+    /// One step of taking out, without a game, what is needed only for one; whether there are more.
+    fn unhook_step(&mut self, _evidence: &Evidence, _step: usize) -> bool {
+        false
+    }
+
+    /// All steps of hooking: when a game has come, and when something has come with a module or a device.
+    fn hook_missing(&mut self, evidence: &Evidence) {
+        let mut steps = 0..;
+        while steps
+            .next()
+            .is_some_and(|step| self.hook_step(evidence, step))
+        {}
+    }
 
     /// What it has cost so far.
     fn cost(&self) -> Cost {

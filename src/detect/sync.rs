@@ -291,7 +291,7 @@ impl Detector for SyncDetector {
         }
     }
 
-    fn hook_missing(&mut self, evidence: &Evidence) {
+    fn hook_step(&mut self, evidence: &Evidence, _: usize) -> bool {
         self.failures.clear();
         let is_hooked = |hook: &SyncHook| {
             let mut attached = self.loads.iter().flat_map(|load| &load.attached);
@@ -302,14 +302,14 @@ impl Detector for SyncDetector {
             .filter(|hook| hook.is_there() && !is_hooked(hook))
             .collect();
         if missing.is_empty() {
-            return;
+            return false;
         }
         // One load for all is the quickest; what keeps one of them out must not cost the others.
         if let [how, ..] = self.ways
             && let Ok(load) = attach_all(&missing, evidence, *how)
         {
             self.loads.push(load);
-            return;
+            return false;
         }
         for hook in missing {
             match hook.attach_alone(evidence, self.ways) {
@@ -317,6 +317,7 @@ impl Detector for SyncDetector {
                 Err(error) => self.failures.push(format!("{error:#}")),
             }
         }
+        false
     }
 }
 

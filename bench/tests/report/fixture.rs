@@ -2,8 +2,8 @@
 
 use arena::plan::Plan;
 use arena::results::{
-    Cell, Entrant, KERNEL, Machine, ORACLE, Played, ProgramCost, RESULTS_SCHEMA, Results, Status,
-    raw_file,
+    Cell, Cost, Entrant, KERNEL, Machine, ORACLE, Played, ProgramCost, RESULTS_SCHEMA, Results,
+    Status, raw_file,
 };
 use arena::scenario::Course;
 use fastrand::Rng;
@@ -193,11 +193,15 @@ fn played(dir: &Path, round: u32, contestant: &str, course: &Course) -> Played {
             switches,
             whole(9_000.0 * factor * noise(&mut rng, 0.3)),
         )),
-        programs: vec![ProgramCost {
-            name: "gamer_enqueue".to_owned(),
-            runs: switches,
-            run_ns: switches * program_ns,
-        }],
+        cost: Cost {
+            seconds: SECONDS,
+            switches: Some(switches),
+            programs: vec![ProgramCost {
+                name: "gamer_enqueue".to_owned(),
+                runs: switches,
+                run_ns: switches * program_ns,
+            }],
+        },
         raw,
     }
 }

@@ -19,7 +19,7 @@ fn results_survive_their_own_json() {
 fn results_of_another_version_or_none_at_all_are_named() {
     let error = |text: &str| format!("{:#}", Results::from_json(text).unwrap_err());
     assert!(error("{\"schema\": 99}").contains("version 99"));
-    assert!(error("{\"schema\": 1}").contains("damaged"));
+    assert!(error("{\"schema\": 2}").contains("damaged"));
     assert!(error("no").contains("no results"));
     assert!(
         Results::load(std::path::Path::new("/nonexistent"))

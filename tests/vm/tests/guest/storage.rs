@@ -103,6 +103,7 @@ fn only_the_games_threads_that_read_devices_are_known() {
     assert!(!others, "{:?}", seen(&evidence));
     // Without a game the hook is out, and nobody is marked.
     evidence.set_game(0, []).unwrap();
-    detector.unhook_idle(&evidence);
+    let has_more = detector.unhook_step(&evidence, 0);
+    assert!(!has_more, "all its hooks are one site");
     assert!(wait_for(Duration::from_secs(5), || seen(&evidence).is_empty()));
 }
