@@ -154,8 +154,11 @@ static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
 
 	if (llc_cnt > 1 && steal_overdue(cpu, llc, now_ns, &in))
 		return;
-	if (in.prev_runnable && (in.own_waiting || in.llc_waiting))
+	if (in.prev_runnable && (in.own_waiting || in.llc_waiting)) {
 		in.prev_deadline_ns = deadline_if_requeued(prev, cpu, now_ns);
+		in.own_deadline_ns = head_deadline_ns(QUEUE_OF_CPU(cpu), in.prev_deadline_ns);
+		in.llc_deadline_ns = head_deadline_ns(QUEUE_OF_LLC(llc), in.prev_deadline_ns);
+	}
 
 	switch (policy_pick(&in)) {
 	case POLICY_PICK_PREV:

@@ -102,8 +102,10 @@ static __always_inline void call_for(struct task_struct *p, const struct task_ct
 
 static __always_inline bool goes_first(const struct arrival *who, u32 queue_idx)
 {
+	u64 deadline_ns = who->now_ns + who->span_ns;
+
 	return !is_waiting(queue_idx) ||
-	       policy_delta_ns(who->now_ns + who->span_ns, get_queue(queue_idx)->deadline_ns) < 0;
+	       policy_delta_ns(deadline_ns, head_deadline_ns(queue_idx, deadline_ns)) < 0;
 }
 
 /*

@@ -3,10 +3,10 @@
  * Queues: bookkeeping beside the DSQs, so that an empty queue costs one load and a
  * queue's earliest deadline is known without a kfunc (scx_bpf_dsq_peek is not there on 6.18).
  *
- * That deadline is a hint. It is too early after a take from a queue whose next task is far later,
- * and too late for a moment when two tasks join at once, when one joins while another is taken,
- * or when the CPU that takes may not run the head. The next take or join puts it right; the order
- * in the DSQ itself is always exact.
+ * That deadline is a hint. It is too early after a take from a queue whose next task is far later
+ * (head_deadline_ns() looks where that matters), and too late for a moment when two tasks join at once, when
+ * one joins while another is taken or looked at, or when the CPU that takes may not run the head. The next
+ * take or join puts it right; the order in the DSQ itself is always exact.
  *
  * Invariant: a task that waits in a queue is counted in its waiting_cnt, from before it is
  * inserted until it runs, sleeps, is queued anew or dies. join_queue's atomic is a full
@@ -92,6 +92,27 @@ static __always_inline void leave_queue_as_head(struct task_ctx *tctx)
 static __always_inline bool is_waiting(u32 idx)
 {
 	return *(volatile u32 *)&get_queue(idx)->waiting_cnt > 0;
+}
+
+/*
+ * The deadline of a queue's head: exact where the hint lies before @than_ns, so that nobody gives way to
+ * a task that has been taken already, which is to whoever came behind it. (Tried by the hint alone: a CPU
+ * kicked for a thread that another took meanwhile gave a hog the compositor's turn.) A function of its
+ * own, so that it is verified once.
+ */
+__noinline u64 head_deadline_ns(u32 idx, u64 than_ns)
+{
+	struct queue_ctx *q = get_queue(idx);
+	u64 dsq = dsq_of_queue(idx);
+	struct task_struct *p;
+
+	if (!is_waiting(idx) || policy_delta_ns(q->deadline_ns, than_ns) >= 0)
+		return q->deadline_ns;
+	bpf_for_each(scx_dsq, p, dsq, 0) {
+		q->deadline_ns = p->scx.dsq_vtime;
+		break;
+	}
+	return q->deadline_ns;
 }
 
 /* Whether somebody waits in the queue of an LLC whose bit was set; clears the bit if not. */
