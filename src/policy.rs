@@ -436,6 +436,18 @@ pub fn slice_ns(
     unsafe { intf::policy_slice_ns(slice_ns, slice_min_ns, waiting_cnt, cpu_cnt, busy) }
 }
 
+/// The mean length of a CPU's real-time turns in ns after one more of `turn_ns`; 0: there was none so far.
+pub fn rt_mean_next(mean_ns: u32, turn_ns: u64) -> u32 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_rt_mean_next(mean_ns, turn_ns) }
+}
+
+/// Whether the next real-time turn is expected to be brief.
+pub fn rt_is_brief(mean_ns: u32) -> bool {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_rt_is_brief(mean_ns) }
+}
+
 /// Inverse of a `sched_ext` weight (1..=10000, 100 is nice 0), for [`charge_ns`].
 pub fn inv_weight(weight: u32) -> u32 {
     // SAFETY: pure arithmetic on its argument, defined for every value.

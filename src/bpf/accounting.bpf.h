@@ -140,6 +140,26 @@ static __always_inline u64 publish_running(struct task_struct *p, const struct t
 	return cctx->span_ns;
 }
 
+/* A real-time task takes @cpu from ours. */
+static __always_inline void begin_rt_turn(s32 cpu)
+{
+	if (rt_waits_count)
+		get_cpu_ctx(cpu)->rt_since_ns = scx_bpf_now();
+}
+
+static __always_inline void end_rt_turn(s32 cpu)
+{
+	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
+	s64 turn_ns;
+
+	if (!rt_waits_count || !cctx->rt_since_ns)
+		return;
+	turn_ns = policy_delta_ns(scx_bpf_now(), cctx->rt_since_ns);
+	if (turn_ns > 0)
+		cctx->rt_mean_ns = policy_rt_mean_next(cctx->rt_mean_ns, turn_ns);
+	cctx->rt_since_ns = 0;
+}
+
 /* What the CPUs of an LLC have run so far. */
 struct llc_ran {
 	u64 all_ns;

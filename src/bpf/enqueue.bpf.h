@@ -10,7 +10,8 @@
  *
  * Inserting and deciding who looks (call_for) is one act: the owner of an own queue
  * is kicked if idle; for a shared queue an idle CPU is looked for after the task was counted
- * as waiting; without one the arrival may preempt.
+ * as waiting; without one the arrival may preempt, or waits for the CPU that a real-time task has for
+ * a moment.
  */
 #ifndef SCX_GAMER_ENQUEUE_BPF_H
 #define SCX_GAMER_ENQUEUE_BPF_H
@@ -77,8 +78,16 @@ static __always_inline void call_idle_cpu(s32 cpu)
 	count(STAT_KICK_IDLE);
 }
 
+/* Whether a task was put off by a real-time task that will soon give the CPU back. */
+static __always_inline bool is_back_soon(s32 home_cpu, u64 enq_flags)
+{
+	return rt_waits_count && (enq_flags & SCX_ENQ_REENQ) &&
+	       policy_rt_is_brief(get_cpu_ctx(home_cpu)->rt_mean_ns);
+}
+
 static __always_inline void call_for(struct task_struct *p, const struct task_ctx *tctx,
-				     const struct arrival *who, s32 home_cpu, bool fixed)
+				     const struct arrival *who, s32 home_cpu, bool fixed,
+				     u64 enq_flags)
 {
 	s32 cpu;
 
@@ -95,6 +104,8 @@ static __always_inline void call_for(struct task_struct *p, const struct task_ct
 		call_idle_cpu(cpu);
 		return;
 	}
+	if (is_back_soon(home_cpu, enq_flags))
+		return;
 	cpu = find_victim(p, who, home_cpu);
 	if (cpu >= 0)
 		kick_victim(cpu);
@@ -209,7 +220,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	if (idle_cpu >= 0)
 		call_idle_cpu(idle_cpu);
 	else
-		call_for(p, tctx, &who, home_cpu, fixed);
+		call_for(p, tctx, &who, home_cpu, fixed, enq_flags);
 }
 
 #endif

@@ -23,6 +23,7 @@
 #include "policy_regime.h"
 #include "policy_relay.h"
 #include "policy_roles.h"
+#include "policy_rt.h"
 #include "policy_sample.h"
 #include "policy_slice.h"
 #include "policy_types.h"
@@ -309,6 +310,8 @@ struct cpu_ctx {
 	u8 load_pct;	     /* of the last window */
 	bool ran_pipeline;   /* a boosted task ran in this window */
 	bool holds_lock;     /* the running task, and a boosted one waits for it */
+	u32 rt_mean_ns;	     /* length of the turns of real-time tasks, see policy_rt.h */
+	u64 rt_since_ns;     /* of the present one */
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct cpu_ctx, 192);
 ASSERT_OFFSET(struct cpu_ctx, boosted_ran, 48);

@@ -54,6 +54,9 @@ const volatile bool kthreads_direct = true;
 /* An arrival may put off a running task. */
 const volatile bool arrivals_preempt = true;
 
+/* Who is put off by brief real-time tasks waits for its CPU. */
+const volatile bool rt_waits_count = true;
+
 /* Recent run makes a deadline later. */
 const volatile bool recent_run_counts = true;
 

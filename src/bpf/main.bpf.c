@@ -101,20 +101,32 @@ void BPF_STRUCT_OPS(gamer_update_idle, s32 cpu, bool idle)
 /* A real-time or deadline task takes @cpu: what was already given to it moves (to 6.18). */
 void BPF_STRUCT_OPS(gamer_cpu_release, s32 cpu, struct scx_cpu_release_args *args)
 {
+	begin_rt_turn(cpu);
 	if (scx_bpf_reenqueue_local___v1())
 		count(STAT_REENQUEUE_RT);
 }
 
+void BPF_STRUCT_OPS(gamer_cpu_acquire, s32 cpu, struct scx_cpu_acquire_args *args)
+{
+	end_rt_turn(cpu);
+}
+
 /*
  * The same from 6.19 on, where the kernel may hand a CPU to a higher class without
- * cpu_release. The daemon loads one of the two.
+ * cpu_release. The daemon loads this or the other two.
  */
 SEC("?tp_btf/sched_switch")
 int BPF_PROG(gamer_sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
+	s32 cpu = bpf_get_smp_processor_id();
+
 	if (next->prio < PRIO_NORMAL_MIN) {
+		if (prev->prio >= PRIO_NORMAL_MIN)
+			begin_rt_turn(cpu);
 		scx_bpf_reenqueue_local_from_anywhere();
 		count(STAT_REENQUEUE_RT);
+	} else if (prev->prio < PRIO_NORMAL_MIN) {
+		end_rt_turn(cpu);
 	}
 	return 0;
 }
@@ -226,6 +238,7 @@ SCX_OPS_DEFINE(gamer_ops,
 	       .stopping	= (void *)gamer_stopping,
 	       .update_idle	= (void *)gamer_update_idle,
 	       .cpu_release	= (void *)gamer_cpu_release,
+	       .cpu_acquire	= (void *)gamer_cpu_acquire,
 	       .set_weight	= (void *)gamer_set_weight,
 	       .set_cpumask	= (void *)gamer_set_cpumask,
 	       .enable		= (void *)gamer_enable,

@@ -37,6 +37,8 @@ pub enum Feature {
     HeadStart,
     /// A thread that becomes runnable puts off a less urgent one
     Preempt,
+    /// Who is put off by a brief real-time thread waits for that CPU instead of putting off another
+    RtWaits,
     /// Slices shrink as more threads wait
     BusySlices,
     /// A waking thread goes straight to an idle CPU instead of through a queue
@@ -54,7 +56,7 @@ impl Feature {
     pub fn is_default(self) -> bool {
         !matches!(
             self,
-            Self::FrameClock | Self::Rates | Self::Loans | Self::Misses
+            Self::FrameClock | Self::Rates | Self::Loans | Self::Misses | Self::RtWaits
         )
     }
 
@@ -74,6 +76,7 @@ impl Feature {
             Self::SleepCredit => config.sleep_credit = Nanoseconds::from_ns(0),
             Self::HeadStart => config.head_start = Nanoseconds::from_ns(0),
             Self::Preempt => config.arrivals_preempt = false,
+            Self::RtWaits => config.rt_waits_count = false,
             Self::BusySlices => config.slice_min = config.slice,
             Self::DirectDispatch => config.dispatch_direct = false,
             Self::Placement => config.placement_counts = false,

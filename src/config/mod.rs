@@ -51,6 +51,8 @@ pub struct Config {
     pub kthreads_direct: bool,
     /// An arrival may put off a running thread.
     pub arrivals_preempt: bool,
+    /// Who is put off by a brief real-time task waits for that CPU.
+    pub rt_waits_count: bool,
     /// Recent run makes a deadline later.
     pub recent_run_counts: bool,
     /// Deadlines shrink as the next flip nears.
@@ -203,6 +205,7 @@ impl Config {
             placement_counts: true,
             kthreads_direct: true,
             arrivals_preempt: true,
+            rt_waits_count: true,
             recent_run_counts: true,
             frame_clock_counts: true,
             inheritance_counts: true,

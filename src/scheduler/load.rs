@@ -34,6 +34,7 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.placement_counts = config.placement_counts;
     rodata.kthreads_direct = config.kthreads_direct;
     rodata.arrivals_preempt = config.arrivals_preempt;
+    rodata.rt_waits_count = config.rt_waits_count;
     rodata.recent_run_counts = config.recent_run_counts;
     rodata.frame_clock_counts = config.frame_clock_counts;
     rodata.rates_count = config.rates_count;
@@ -113,8 +114,11 @@ pub(super) fn fit_to_kernel(skel: &mut OpenBpfSkel<'_>) {
         .any(|kfunc| compat::ksym_exists(kfunc).unwrap_or(false));
     skel.progs.gamer_sched_switch.set_autoload(from_anywhere);
     if from_anywhere {
-        skel.struct_ops.gamer_ops_mut().cpu_release = std::ptr::null_mut();
+        let ops = skel.struct_ops.gamer_ops_mut();
+        ops.cpu_release = std::ptr::null_mut();
+        ops.cpu_acquire = std::ptr::null_mut();
         skel.progs.gamer_cpu_release.set_autoload(false);
+        skel.progs.gamer_cpu_acquire.set_autoload(false);
     }
 
     // Programs find out by themselves; here it is only said.

@@ -48,6 +48,7 @@ fn decision(feature: Feature, config: &Config) -> u64 {
         Feature::Inheritance => config.inheritance_counts.into(),
         Feature::Loans => config.loans_count.into(),
         Feature::Misses => config.misses_count.into(),
+        Feature::RtWaits => config.rt_waits_count.into(),
         Feature::Preempt => config.arrivals_preempt.into(),
         Feature::DirectDispatch => config.dispatch_direct.into(),
         Feature::Placement => config.placement_counts.into(),

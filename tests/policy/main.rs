@@ -18,6 +18,7 @@ mod preempt;
 mod rate;
 mod regime;
 mod roles;
+mod rt;
 mod snapshot;
 mod vtime;
 mod window;

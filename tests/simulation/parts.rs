@@ -50,6 +50,7 @@ impl Parts {
                 | Feature::Loans
                 | Feature::DirectDispatch
                 | Feature::Placement
+                | Feature::RtWaits
                 | Feature::Inheritance
                 | Feature::Cpuperf
                 | Feature::KernelThreads => {}

@@ -46,7 +46,7 @@ fn every_program_passes_the_verifier() {
         "scx_gamer",
         "--detect-sync=on",
         "--power-save",
-        "--with=cpuperf,frame-clock,rates,loans",
+        "--with=cpuperf,frame-clock,rates,loans,rt-waits",
     ]
     .as_slice();
     let one = Layout::of(&Topology::new().unwrap()).unwrap();
