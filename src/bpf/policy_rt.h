@@ -4,10 +4,11 @@
  * PipeWire do. Who was put off then waits for that CPU: to put off somebody else costs two interrupts
  * and a cold cache, and by then the real-time task is done.
  *
- * (Tried with every put-off, 6.18, 2 CPUs, medians: in parallel time, where an interrupt costs an
- * emulated CPU much, quiet 137.6 frames a second instead of 127.6 and hogs 141.7 instead of 131.2; in
- * counted time, where what wakes the other CPU also keeps its interrupts from being late, quiet no
- * difference and hogs frame p99 17.4 ms instead of 14.3. No verdict, so it is off by default.)
+ * (Tried with every put-off, 6.18, 2 CPUs, medians of four and three rounds. In parallel time with CPUs
+ * that halt, where an interrupt costs an emulated CPU much, quiet showed 137.6 frames a second instead of
+ * 127.6 and hogs 141.7 instead of 131.2. In counted time, where what wakes the other CPU also keeps its
+ * interrupts from being late, quiet no difference, and hogs a frame p99 of 17.4 ms instead of 14.3. No
+ * verdict, so it is off by default.)
  *
  * Input: how long each such turn was. Output: their mean, and whether the next is expected to be brief.
  * One that is not brief after all keeps nobody waiting beyond the next slice that ends in its LLC, as
