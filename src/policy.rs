@@ -35,6 +35,8 @@ pub const RECENT_RUN_NS_MAX: u64 = intf::POLICY_RECENT_RUN_NS_MAX as u64;
 pub const SPIN_NS: u64 = intf::POLICY_SPIN_NS as u64;
 /// Nobody is put off before this much of a turn, in ns.
 pub const TURN_NS_MIN: u64 = intf::POLICY_TURN_NS_MIN as u64;
+/// From this yield on, since it slept or gave way, everybody who waits comes first.
+pub const YIELD_SPIN_CNT: u32 = intf::POLICY_YIELD_SPIN_CNT;
 /// The most that a task lends to the one it wakes.
 pub const LOAN_MAX: u32 = intf::POLICY_LOAN_MAX;
 /// A loan counts for so long a run, in ns.
@@ -440,6 +442,13 @@ pub fn slice_ns(
 pub fn rt_mean_next(mean_ns: u32, turn_ns: u64) -> u32 {
     // SAFETY: pure arithmetic on its arguments, defined for every value.
     unsafe { intf::policy_rt_mean_next(mean_ns, turn_ns) }
+}
+
+/// Whether a task with `boost` that yields for the `yield_cnt`th time since it slept or gave way lets others go
+/// first; `pipeline_waits`: the next of them may be who it waits for.
+pub fn yield_gives_way(boost: u32, yield_cnt: u32, pipeline_waits: bool) -> bool {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_yield_gives_way(boost, yield_cnt, pipeline_waits) }
 }
 
 /// Whether the next real-time turn is expected to be brief.

@@ -285,6 +285,7 @@ static __always_inline void begin_run(struct task_struct *p, struct task_ctx *tc
 	cctx->pid = p->pid;
 	publish_running(p, tctx, cpu, now_ns);
 	cctx->run_start_ns = now_ns;
+	cctx->yields = false;
 }
 
 static __always_inline void end_run(struct task_ctx *tctx, s32 cpu, bool runnable, u64 now_ns)

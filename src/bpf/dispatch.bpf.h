@@ -27,6 +27,7 @@ static __always_inline void keep_running(struct task_struct *prev, s32 cpu)
 	u32 llc = get_llc(cpu);
 
 	scx_bpf_task_set_slice(prev, slice_of_queue(QUEUE_OF_LLC(llc), llc));
+	get_cpu_ctx(cpu)->yields = false;
 	count(STAT_DISPATCH_KEEP);
 }
 
@@ -150,10 +151,13 @@ static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
 	    .llc_waiting = is_waiting(QUEUE_OF_LLC(llc)),
 	    .prev_runnable = may_go_on(prev, cpu),
 	};
+	bool may_keep = in.prev_runnable;
 	bool taken = false;
 
 	if (llc_cnt > 1 && steal_overdue(cpu, llc, now_ns, &in))
 		return;
+	if (in.prev_runnable && gives_way(prev, cpu))
+		in.prev_runnable = false;
 	if (in.prev_runnable && (in.own_waiting || in.llc_waiting)) {
 		in.prev_deadline_ns = deadline_if_requeued(prev, cpu, now_ns);
 		in.own_deadline_ns = head_deadline_ns(QUEUE_OF_CPU(cpu), in.prev_deadline_ns);
@@ -177,7 +181,7 @@ static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
 	}
 	if (taken)
 		return;
-	if (in.prev_runnable)
+	if (may_keep)
 		keep_running(prev, cpu);
 	else if (llc_cnt > 1)
 		steal(llc);

@@ -20,6 +20,7 @@
 #include "preempt.bpf.h"
 #include "select_cpu.bpf.h"
 #include "task_life.bpf.h"
+#include "yield.bpf.h"
 
 static __always_inline bool is_percpu_kthread(const struct task_struct *p,
 					      const struct task_ctx *tctx)
@@ -104,7 +105,7 @@ static __always_inline void call_for(struct task_struct *p, const struct task_ct
 		call_idle_cpu(cpu);
 		return;
 	}
-	if (is_back_soon(home_cpu, enq_flags))
+	if (is_back_soon(home_cpu, enq_flags) || who->gave_way)
 		return;
 	cpu = find_victim(p, who, home_cpu);
 	if (cpu >= 0)
@@ -182,6 +183,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 
 	leave_queue(tctx);
 	begin_wait(p, tctx, enq_flags, now_ns);
+	who.gave_way = gave_way(tctx, home_cpu, enq_flags);
 	earned = earned_boost(tctx);
 	who.boost = admitted_boost(earned, home_cpu);
 	in_window = is_in_window(who.boost);

@@ -29,6 +29,7 @@
 #include "policy_types.h"
 #include "policy_vtime.h"
 #include "policy_window.h"
+#include "policy_yield.h"
 
 enum limits {
 	MAX_CPUS = 1024,
@@ -286,8 +287,9 @@ struct task_ctx {
 	u16 roles;	   /* set of enum role */
 	u8 boost;	   /* of the roles, before it has to be earned */
 	u8 role;	   /* the first of the roles: the runs count under it */
-	bool pinned;	   /* its affinity leaves one CPU */
-	u8 loan;	   /* boost lent by who woke it */
+	u8 pinned : 1;	   /* its affinity leaves one CPU */
+	u8 loan : 7;	   /* boost lent by who woke it */
+	u8 yield_cnt;	   /* calls of sched_yield since it slept or gave way, up to POLICY_YIELD_SPIN_CNT */
 } CACHE_ALIGNED;
 ASSERT_LAYOUT(struct task_ctx, 64);
 
@@ -310,6 +312,7 @@ struct cpu_ctx {
 	u8 load_pct;	     /* of the last window */
 	bool ran_pipeline;   /* a boosted task ran in this window */
 	bool holds_lock;     /* the running task, and a boosted one waits for it */
+	bool yields;	     /* the running task has called sched_yield, and nobody was chosen yet */
 	u32 rt_mean_ns;	     /* length of the turns of real-time tasks, see policy_rt.h */
 	u64 rt_since_ns;     /* of the present one */
 } CACHE_ALIGNED;

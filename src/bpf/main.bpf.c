@@ -18,6 +18,7 @@
 #include "select_cpu.bpf.h"
 #include "stats.bpf.h"
 #include "task_life.bpf.h"
+#include "yield.bpf.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -51,6 +52,17 @@ void BPF_STRUCT_OPS(gamer_dispatch, s32 cpu, struct task_struct *prev)
 {
 	hurry_heir(cpu);
 	dispatch_cpu(cpu, prev);
+}
+
+bool BPF_STRUCT_OPS(gamer_yield, struct task_struct *from, struct task_struct *to)
+{
+	struct task_ctx *tctx = get_task_ctx(from);
+
+	/* To a task that it names, as hypervisors do: that one keeps its place. */
+	if (to || !tctx)
+		return false;
+	yield_turn(from, tctx);
+	return true;
 }
 
 void BPF_STRUCT_OPS(gamer_tick, struct task_struct *p)
@@ -233,6 +245,7 @@ SCX_OPS_DEFINE(gamer_ops,
 	       .select_cpu	= (void *)gamer_select_cpu,
 	       .enqueue		= (void *)gamer_enqueue,
 	       .dispatch	= (void *)gamer_dispatch,
+	       .yield		= (void *)gamer_yield,
 	       .tick		= (void *)gamer_tick,
 	       .running		= (void *)gamer_running,
 	       .stopping	= (void *)gamer_stopping,

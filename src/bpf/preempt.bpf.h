@@ -19,6 +19,7 @@ struct arrival {
 	u64 now_ns;
 	u64 span_ns;
 	u32 boost;
+	bool gave_way; /* it has just yielded, so it puts off nobody */
 };
 
 /* How much less urgent than @who the task on @cpu is, in ns of span; 0: not to be preempted. */

@@ -61,6 +61,7 @@ static __always_inline void begin_wait(struct task_struct *p, struct task_ctx *t
 			note_wakeup(&tctx->rate, now_ns, tctx->awake_run_ns);
 		tctx->recent_run_ns = 0;
 		tctx->awake_run_ns = 0;
+		tctx->yield_cnt = 0;
 		credit_ns = sleep_credit_ns;
 	}
 	tctx->vruntime_ns = policy_vruntime_clamp(tctx->vruntime_ns, vtime.now_ns, credit_ns,

@@ -43,7 +43,12 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.misses_count = config.misses_count;
     rodata.sleep_credit_ns = config.sleep_credit.get();
     rodata.head_start_ns = config.head_start.get();
-    skel.struct_ops.gamer_ops_mut().exit_dump_len = config.exit_dump_len;
+    let ops = skel.struct_ops.gamer_ops_mut();
+    ops.exit_dump_len = config.exit_dump_len;
+    if !config.rt_waits_count {
+        ops.cpu_acquire = std::ptr::null_mut();
+        skel.progs.gamer_cpu_acquire.set_autoload(false);
+    }
     Ok(())
 }
 

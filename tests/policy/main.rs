@@ -22,3 +22,4 @@ mod rt;
 mod snapshot;
 mod vtime;
 mod window;
+mod yields;

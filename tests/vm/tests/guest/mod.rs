@@ -28,6 +28,7 @@ mod sync;
 pub(crate) mod topology;
 pub(crate) mod verifier;
 mod weston;
+mod yields;
 
 use std::path::Path;
 
