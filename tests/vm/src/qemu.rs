@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context;
+use procfs::{CpuInfo, Current as _};
 
 use crate::emulator::Emulator;
 use crate::failure::{Failure, Result};
@@ -189,8 +190,16 @@ fn kvm_works(emulator: &Emulator) -> bool {
             .write(true)
             .open("/dev/kvm")
             .is_ok();
-        openable && probe_kvm(emulator).unwrap_or(false)
+        let can = CpuInfo::current().is_ok_and(|cpus| virtualise(&cpus));
+        openable && can && probe_kvm(emulator).unwrap_or(false)
     })
+}
+
+/// Whether these CPUs can run guests. A `/dev/kvm` without that (PVM has one) boots the probe's sector, but of
+/// kernels only those that were made for it.
+fn virtualise(cpus: &CpuInfo) -> bool {
+    let flags = cpus.flags(0).unwrap_or_default();
+    flags.iter().any(|flag| ["vmx", "svm"].contains(flag))
 }
 
 /// Longest time that the probe's guest may take; it needs a fraction of it where KVM works.
@@ -238,7 +247,9 @@ pub(crate) fn write_file(path: &Path, content: &[u8]) -> Result<()> {
 mod tests {
     use std::path::Path;
 
-    use super::{Accel, Files, args};
+    use procfs::{CpuInfo, FromRead as _};
+
+    use super::{Accel, Files, args, virtualise};
     use crate::emulator::Emulator;
     use crate::kernel::Kernel;
     use crate::machine::{Clock, Machine};
@@ -257,6 +268,19 @@ mod tests {
             &Files::below(Path::new("/tmp/a,b")),
         )
         .join(" ")
+    }
+
+    #[test]
+    fn kvm_needs_cpus_that_virtualise() {
+        for (flags, expected) in [
+            ("flags\t\t: fpu vmx sse", true),
+            ("flags\t\t: fpu svm", true),
+            ("flags\t\t: fpu sse\nvmx flags\t: vnmi vmx", false),
+        ] {
+            let text = format!("processor\t: 0\n{flags}\n\n");
+            let cpus = CpuInfo::from_read(text.as_bytes()).unwrap();
+            assert_eq!(virtualise(&cpus), expected, "{flags:?}");
+        }
     }
 
     #[test]
