@@ -444,17 +444,17 @@ pub fn rt_mean_next(mean_ns: u32, turn_ns: u64) -> u32 {
     unsafe { intf::policy_rt_mean_next(mean_ns, turn_ns) }
 }
 
+/// Whether the next real-time turn is expected to be brief.
+pub fn rt_is_brief(mean_ns: u32) -> bool {
+    // SAFETY: pure arithmetic on its argument, defined for every value.
+    unsafe { intf::policy_rt_is_brief(mean_ns) }
+}
+
 /// Whether a task with `boost` that yields for the `yield_cnt`th time since it slept or gave way lets others go
 /// first; `pipeline_waits`: the next of them may be who it waits for.
 pub fn yield_gives_way(boost: u32, yield_cnt: u32, pipeline_waits: bool) -> bool {
     // SAFETY: pure arithmetic on its arguments, defined for every value.
     unsafe { intf::policy_yield_gives_way(boost, yield_cnt, pipeline_waits) }
-}
-
-/// Whether the next real-time turn is expected to be brief.
-pub fn rt_is_brief(mean_ns: u32) -> bool {
-    // SAFETY: pure arithmetic on its argument, defined for every value.
-    unsafe { intf::policy_rt_is_brief(mean_ns) }
 }
 
 /// Inverse of a `sched_ext` weight (1..=10000, 100 is nice 0), for [`charge_ns`].
