@@ -19,8 +19,9 @@ use crate::support::{built, start, wait_for};
 
 /// Longest wait of a runnable task of the normal and the idle class.
 const WAIT_MAX_US: u64 = 2_000_000;
-/// Within this time of a CPU's coming or going the scheduler is attached again.
-const BACK: Duration = Duration::from_secs(5);
+/// Within this time of a CPU's coming or going the scheduler is attached again. Beside four hogs, under the
+/// kernel's scheduler, it takes 0.9 to 1.9 s of CPU time and 2 to 4 s in all; 5.1 s was seen once.
+const BACK: Duration = Duration::from_secs(10);
 /// Switches CPU 1 off and on.
 const CPU_1: &str = "/sys/devices/system/cpu/cpu1/online";
 /// For programs that end by themselves.
