@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
-use waittrace::Tracer;
+use waittrace::{Tracer, WaitReport};
 
 /// Starting and ending the parts of a game may take this long on a loaded, emulated machine.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -30,6 +30,17 @@ pub struct Instruments {
     pub tracer: Option<Tracer>,
     /// Costs of BPF programs.
     pub meter: Meter,
+}
+
+impl Instruments {
+    fn trace_anew(&mut self) -> Result<()> {
+        self.tracer.as_mut().map_or(Ok(()), Tracer::reset)
+    }
+
+    /// Since [`Self::trace_anew`].
+    fn waits(&self) -> Result<Option<WaitReport>> {
+        self.tracer.as_ref().map(Tracer::report).transpose()
+    }
 }
 
 /// A running game.
@@ -115,19 +126,16 @@ fn count_cost(
         return Ok(None);
     }
     let begun_ns = now_ns();
+    instruments.trace_anew()?;
     let counting = instruments.meter.count()?;
-    if let Some(tracer) = &mut instruments.tracer {
-        tracer.reset()?;
-    }
     if !wait_until(until_ns, ended, signals)? {
         return Ok(None);
     }
     let programs = counting.so_far();
     let seconds = now_ns().saturating_sub(begun_ns) as f64 / SECOND_NS as f64;
-    let waits = instruments.tracer.as_ref().map(Tracer::report);
     Ok(Some(Cost {
         seconds,
-        switches: waits.transpose()?.map(|waits| waits.switches),
+        switches: instruments.waits()?.map(|waits| waits.switches),
         programs,
     }))
 }
@@ -159,17 +167,11 @@ pub fn play(
     let Some(cost) = count_cost(instruments, window.from_ns, game.pidfd.as_fd(), signals)? else {
         return Ok(None);
     };
-    if let Some(tracer) = &mut instruments.tracer {
-        tracer.reset()?;
-    }
+    instruments.trace_anew()?;
     if !wait_until(window.until_ns, game.pidfd.as_fd(), signals)? {
         return Ok(None);
     }
-    let waits = instruments
-        .tracer
-        .as_ref()
-        .map(Tracer::report)
-        .transpose()?;
+    let waits = instruments.waits()?;
     if game.finish(PATIENCE, signals)?.is_none() {
         return Ok(None);
     }

@@ -15,11 +15,15 @@ const KEPT: Duration = Duration::from_secs(60);
 
 /// The detectors, and what is to be done with their hooks.
 pub(super) struct Hooks {
-    detectors: Vec<Box<dyn Detector>>,
-    /// As they were logged last.
-    told: Vec<DetectorState>,
+    hooked: Vec<Hooked>,
     hooking: Option<Pass>,
     unhooking: Option<Pass>,
+}
+
+struct Hooked {
+    detector: Box<dyn Detector>,
+    /// As it was logged last.
+    told: DetectorState,
 }
 
 /// A way through all steps of all detectors.
@@ -57,16 +61,19 @@ impl Pass {
 impl Hooks {
     /// Of detectors that have hooked what there is now.
     pub(super) fn of(detectors: Vec<Box<dyn Detector>>) -> Self {
+        let hooked = detectors.into_iter().map(|detector| Hooked {
+            told: detector.state(),
+            detector,
+        });
         Self {
-            told: detectors.iter().map(|detector| detector.state()).collect(),
-            detectors,
+            hooked: hooked.collect(),
             hooking: None,
             unhooking: None,
         }
     }
 
     pub(super) fn detectors(&self) -> impl Iterator<Item = &dyn Detector> {
-        self.detectors.iter().map(AsRef::as_ref)
+        self.hooked.iter().map(|hooked| hooked.detector.as_ref())
     }
 
     /// A game, a module or a device has come: puts in what is missing.
@@ -95,9 +102,8 @@ impl Hooks {
     }
 
     fn step(&mut self, pass: Pass, act: impl Fn(&mut dyn Detector) -> bool) -> Option<Pass> {
-        let detector = self.detectors.get_mut(pass.detector)?;
+        let Hooked { detector, told } = self.hooked.get_mut(pass.detector)?;
         let has_more = act(detector.as_mut());
-        let told = self.told.get_mut(pass.detector)?;
         let state = detector.state();
         if !has_more && *told != state {
             info!("detector {}: {state}", detector.name());

@@ -11,7 +11,7 @@ pub(crate) enum Set {
     Record,
     /// All scenarios, uncapped and paced, 2 CPUs, everybody
     Full,
-    /// SMT, two caches, two NUMA nodes: does it work there
+    /// One CPU, SMT, two caches, two NUMA nodes: does it work there
     Topologies,
     /// scx_gamer without each feature of its policy
     Ablation,
@@ -22,6 +22,8 @@ pub(crate) enum Set {
 /// A topology of the guest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Topology {
+    /// What costs here is exact, as nothing else runs meanwhile.
+    One,
     Two,
     Smt,
     TwoLlc,
@@ -31,6 +33,7 @@ pub(crate) enum Topology {
 impl Topology {
     pub(crate) fn shape(self) -> Result<Shape> {
         match self {
+            Self::One => Shape::flat(1),
             Self::Two => Shape::flat(2),
             Self::Smt => Shape::new(Some(4), 1, Some(2), 2, 1),
             Self::TwoLlc => Shape::new(Some(4), 2, Some(2), 1, 1),
@@ -41,6 +44,7 @@ impl Topology {
     /// For a person.
     pub(crate) fn words(self) -> &'static str {
         match self {
+            Self::One => "1 CPU",
             Self::Two => "2 CPUs",
             Self::Smt => "4 CPUs, 2 SMT siblings per core",
             Self::TwoLlc => "4 CPUs, 2 last-level caches",
@@ -127,6 +131,11 @@ impl Set {
                 },
             ],
             Self::Topologies => vec![
+                Boot {
+                    name: "1-cpu",
+                    topology: Topology::One,
+                    ..FUNCTIONAL
+                },
                 Boot {
                     name: "smt",
                     topology: Topology::Smt,
