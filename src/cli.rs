@@ -135,8 +135,8 @@ pub struct Cli {
     )]
     pub boost_game: u8,
 
-    /// How long after an input event boosted threads are preferred once more, in microseconds
-    /// (0..=100000; 0 switches it off)
+    /// How long after an input event of a keyboard or gamepad boosted threads are preferred once
+    /// more, in microseconds (0..=100000; 0 switches it off)
     #[arg(
         long,
         value_name = "US",
@@ -146,7 +146,7 @@ pub struct Cli {
     )]
     pub input_window_us: u64,
 
-    /// The same for keyboards
+    /// The same for keyboards alone
     #[arg(
         long,
         value_name = "US",
@@ -155,16 +155,17 @@ pub struct Cli {
     )]
     pub input_window_keyboard_us: Option<u64>,
 
-    /// The same for mice
+    /// The same for mice: while one moves, its window never closes
     #[arg(
         long,
         value_name = "US",
+        default_value_t = 0,
         value_parser = value_parser!(u64).range(0..=100_000),
         help_heading = "Scheduling"
     )]
-    pub input_window_mouse_us: Option<u64>,
+    pub input_window_mouse_us: u64,
 
-    /// The same for gamepads
+    /// The same for gamepads alone
     #[arg(
         long,
         value_name = "US",

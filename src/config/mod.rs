@@ -246,12 +246,12 @@ fn switched_off(cli: &Cli) -> Result<Vec<Feature>, ConfigError> {
     Ok(features.filter(|feature| !takes_part(feature)).collect())
 }
 
-/// The window of each class of device: its own, or the one of all.
+/// The window of each class of device: its own, or the common one.
 fn input_windows(cli: &Cli) -> [Nanoseconds; DEVICE_CLASS_CNT] {
     let mut windows = [cli.input_window_us; DEVICE_CLASS_CNT];
     for (class, own) in [
         (intf::DEVICE_KEYBOARD, cli.input_window_keyboard_us),
-        (intf::DEVICE_MOUSE, cli.input_window_mouse_us),
+        (intf::DEVICE_MOUSE, Some(cli.input_window_mouse_us)),
         (intf::DEVICE_GAMEPAD, cli.input_window_gamepad_us),
     ] {
         windows[class as usize] = own.unwrap_or(cli.input_window_us);
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(config.slice.get(), 3_000_000);
         assert_eq!(config.slice_min.get(), 500_000);
         let windows = config.input_windows.map(Nanoseconds::get);
-        assert_eq!(windows, [10_000_000; DEVICE_CLASS_CNT]);
+        assert_eq!(windows, [10_000_000, 10_000_000, 0, 10_000_000]);
         assert!(!config.loans_count && config.kthreads_direct);
         assert_eq!(config.wait_bound.get(), 300_000_000);
         assert_eq!(config.busy_threshold.get(), 85);
@@ -347,7 +347,10 @@ mod tests {
     }
 
     #[test]
-    fn each_class_of_device_has_a_window_of_its_own_or_that_of_all() {
+    fn each_class_of_device_has_a_window_of_its_own_or_the_common_one_and_mice_none() {
+        let common = config(&["--input-window-us=5000"]).expect("windows");
+        let common = common.input_windows.map(Nanoseconds::get);
+        assert_eq!(common, [5_000_000, 5_000_000, 0, 5_000_000]);
         let args = [
             "--input-window-us=5000",
             "--input-window-mouse-us=2000",

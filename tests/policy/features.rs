@@ -3,7 +3,7 @@
 use clap::{Parser, ValueEnum};
 use scx_gamer::cli::Cli;
 use scx_gamer::config::{Config, Feature};
-use scx_gamer::intf::{DEVICE_MOUSE, ROLE_GAME};
+use scx_gamer::intf::{DEVICE_KEYBOARD, ROLE_GAME};
 use scx_gamer::policy::{
     DeadlineInput, boost_of_roles, in_window, share_bound, slice_ns, span_ns, vruntime_clamp,
     window_extend,
@@ -27,7 +27,7 @@ fn decision(feature: Feature, config: &Config) -> u64 {
     match feature {
         Feature::Boost => boost_of_roles(1 << ROLE_GAME, &config.boost_of_role()).into(),
         Feature::InputWindow => {
-            let window_ns = config.input_windows[DEVICE_MOUSE as usize].get();
+            let window_ns = config.input_windows[DEVICE_KEYBOARD as usize].get();
             in_window(2_000, window_extend(0, 1_000, window_ns), 3).into()
         }
         Feature::Admission => share_bound(config.boosted_max.get()).into(),

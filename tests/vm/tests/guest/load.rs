@@ -70,7 +70,9 @@ fn decided_by_features(switch: &str) -> [u64; 4] {
         .iter()
         .map(Feature::to_string)
         .collect();
-    let mut daemon = Daemon::start(&[switch, &names.join(",")]);
+    // The game is played by mouse.
+    let window = "--input-window-mouse-us=10000";
+    let mut daemon = Daemon::start(&[switch, &names.join(","), window]);
     if switch == "--without" {
         daemon.wait_for_log(&format!("to measure and not to play: {}", names.join(", ")));
     }
