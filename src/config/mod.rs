@@ -248,14 +248,11 @@ fn switched_off(cli: &Cli) -> Result<Vec<Feature>, ConfigError> {
 
 /// The window of each class of device: its own, or the common one.
 fn input_windows(cli: &Cli) -> [Nanoseconds; DEVICE_CLASS_CNT] {
-    let mut windows = [cli.input_window_us; DEVICE_CLASS_CNT];
-    for (class, own) in [
-        (intf::DEVICE_KEYBOARD, cli.input_window_keyboard_us),
-        (intf::DEVICE_MOUSE, Some(cli.input_window_mouse_us)),
-        (intf::DEVICE_GAMEPAD, cli.input_window_gamepad_us),
-    ] {
-        windows[class as usize] = own.unwrap_or(cli.input_window_us);
-    }
+    let common = cli.input_window_us;
+    let mut windows = [common; DEVICE_CLASS_CNT];
+    windows[intf::DEVICE_KEYBOARD as usize] = cli.input_window_keyboard_us.unwrap_or(common);
+    windows[intf::DEVICE_MOUSE as usize] = cli.input_window_mouse_us;
+    windows[intf::DEVICE_GAMEPAD as usize] = cli.input_window_gamepad_us.unwrap_or(common);
     windows.map(Nanoseconds::from_us)
 }
 

@@ -22,7 +22,7 @@ pub(crate) enum Set {
 /// A topology of the guest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Topology {
-    /// What costs here is exact, as nothing else runs meanwhile.
+    /// Costs are exact here, as nothing else runs meanwhile.
     One,
     Two,
     Smt,
