@@ -12,6 +12,9 @@ BENCH   ?= target/bench
 FRESH   ?=
 VMBENCH  = target/debug/vmbench $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(FRESH),--fresh)
 
+# What `make profile` looks at.
+SCENARIO ?= hogs
+
 # The VM of `make vm`.
 KERNEL  ?= 6.18
 CPUS    ?= 2
@@ -25,7 +28,7 @@ PROGRAMS := scx_gamer scx_gamer-bench gamesim
 export BPF_CLANG ?= clang-19
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test demo bench bench-peers bench-quick bench-tools ablation vm release install uninstall clean
+.PHONY: help deps build test demo bench bench-peers bench-quick bench-tools ablation profile vm release install uninstall clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -76,6 +79,10 @@ bench-tools: build ## standard tools: cyclictest, hackbench, stress-ng, perf ben
 
 ablation: deps build ## what each feature of the policy buys and costs (ROUNDS=3, FRESH=1)
 	@$(VMBENCH) --out '$(BENCH)/ablation' ablation
+
+profile: deps build ## what the scheduler's programs execute in the kernel, instruction by instruction (SCENARIO=hogs)
+	@target/debug/vmprofile --kernel '$(KERNEL)' -- '$(CURDIR)/target/debug/scx_gamer-bench' \
+		--only scx_gamer --scenario '$(SCENARIO)' --rounds 1 --seconds 600 --out /tmp/profile
 
 vm: build ## run CMD='...' in the VM (KERNEL=6.18 CPUS=2 CLOCK=parallel|counted)
 	@target/debug/vmrun run --kernel '$(KERNEL)' --cpus '$(CPUS)' --clock '$(CLOCK)' -- sh -c "$$CMD"

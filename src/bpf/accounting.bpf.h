@@ -50,11 +50,21 @@ static __always_inline void charge_run(struct task_ctx *tctx, s32 cpu, u64 now_n
 static __always_inline bool is_in_window(u32 boost)
 {
 	struct evidence *shared;
+	u64 end_ns;
 
 	if (!input_windows || !boost || policy_is_urgent(boost))
 		return false;
 	shared = get_evidence();
-	return shared && policy_in_window(bpf_ktime_get_ns(), shared->window_end_ns, boost);
+	if (!shared)
+		return false;
+	end_ns = *(volatile u64 *)&shared->window_end_ns;
+	if (!end_ns)
+		return false;
+	if (policy_in_window(bpf_ktime_get_ns(), end_ns, boost))
+		return true;
+	/* Nobody else has to read the clock for this one. */
+	__sync_val_compare_and_swap(&shared->window_end_ns, end_ns, 0);
+	return false;
 }
 
 /*
@@ -237,11 +247,12 @@ static __always_inline void roll_regime(s32 cpu, u64 now_ns)
 static __always_inline u32 raised_in_deadline(const struct task_ctx *tctx, s32 cpu)
 {
 	u32 raised = raised_by(tctx);
-	u32 boost = earned_boost(tctx);
+	u32 boost;
 
-	if (!raised || tctx->inherited >= boost || !admitted_boost(boost, cpu))
+	if (!raised)
 		return 0;
-	return raised;
+	boost = earned_boost(tctx);
+	return tctx->inherited < boost && admitted_boost(boost, cpu) ? raised : 0;
 }
 
 /*

@@ -193,7 +193,7 @@ static __always_inline void publish_event(u64 now_ns, u32 class)
 	end_ns = &shared->window_end_ns;
 	new_end_ns =
 	    policy_window_extend(*end_ns, now_ns, window_ns_of_class[class & (DEVICE_CLASS_CNT - 1)]);
-	if (policy_delta_ns(new_end_ns, *end_ns) >= EVENT_GRAIN_NS || !*end_ns)
+	if (policy_delta_ns(new_end_ns, *end_ns) >= EVENT_GRAIN_NS || (new_end_ns && !*end_ns))
 		*end_ns = new_end_ns;
 }
 

@@ -38,9 +38,10 @@ static __always_inline bool may_go_on(struct task_struct *prev, s32 cpu)
 }
 
 /* The deadline that the task which just ran would get now; charges it for its run. */
-static __always_inline u64 deadline_if_requeued(struct task_struct *prev, s32 cpu, u64 now_ns)
+static __always_inline u64 deadline_if_requeued(struct task_struct *prev, s32 cpu)
 {
 	struct task_ctx *tctx = get_task_ctx(prev);
+	u64 now_ns = scx_bpf_now();
 
 	if (!tctx)
 		return now_ns + wait_bound_ns;
@@ -58,15 +59,14 @@ static __always_inline u32 llc_after(u32 llc, u32 step)
  * Takes from another LLC's queue what goes before those at home. One queue is looked at in each dispatch,
  * in turn, so that the cost does not grow with the number of LLCs.
  */
-static __always_inline bool steal_overdue(s32 cpu, u32 llc, u64 now_ns,
-					  const struct policy_pick_in *home)
+static __always_inline bool steal_overdue(s32 cpu, u32 llc, const struct policy_pick_in *home)
 {
 	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
 	u32 step = cctx->foreign_step + 1 < llc_cnt ? cctx->foreign_step + 1 : 1;
 	u32 other = llc_after(llc, step);
 
 	cctx->foreign_step = step;
-	return policy_steal_first(home, now_ns, get_queue(QUEUE_OF_LLC(other))->deadline_ns) &&
+	return policy_steal_first(home, scx_bpf_now(), get_queue(QUEUE_OF_LLC(other))->deadline_ns) &&
 	       take_from(QUEUE_OF_LLC(other), STAT_DISPATCH_STEAL);
 }
 
@@ -143,7 +143,6 @@ static __always_inline bool steal(u32 llc)
 static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
 {
 	u32 llc = get_llc(cpu);
-	u64 now_ns = scx_bpf_now();
 	struct policy_pick_in in = {
 	    .own_deadline_ns = get_queue(QUEUE_OF_CPU(cpu))->deadline_ns,
 	    .llc_deadline_ns = get_queue(QUEUE_OF_LLC(llc))->deadline_ns,
@@ -154,12 +153,12 @@ static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
 	bool may_keep = in.prev_runnable;
 	bool taken = false;
 
-	if (llc_cnt > 1 && steal_overdue(cpu, llc, now_ns, &in))
+	if (llc_cnt > 1 && steal_overdue(cpu, llc, &in))
 		return;
 	if (in.prev_runnable && gives_way(prev, cpu))
 		in.prev_runnable = false;
 	if (in.prev_runnable && (in.own_waiting || in.llc_waiting)) {
-		in.prev_deadline_ns = deadline_if_requeued(prev, cpu, now_ns);
+		in.prev_deadline_ns = deadline_if_requeued(prev, cpu);
 		in.own_deadline_ns = head_deadline_ns(QUEUE_OF_CPU(cpu), in.prev_deadline_ns);
 		in.llc_deadline_ns = head_deadline_ns(QUEUE_OF_LLC(llc), in.prev_deadline_ns);
 	}

@@ -8,10 +8,10 @@
  *   one CPU only, or migration disabled   that CPU's own queue
  *   everything else                       the queue of the LLC it last ran in
  *
- * Inserting and deciding who looks (call_for) is one act: the owner of an own queue
- * is kicked if idle; for a shared queue an idle CPU is looked for after the task was counted
- * as waiting; without one the arrival may preempt, or waits for the CPU that a real-time task has for
- * a moment.
+ * Inserting and deciding who looks (call_for) is one act: the owner of an own queue is kicked if
+ * idle (where a task wakes, the kernel has done that); for a shared queue an idle CPU is looked for
+ * after the task was counted as waiting; without one the arrival may preempt, or waits for the CPU
+ * that a real-time task has for a moment.
  */
 #ifndef SCX_GAMER_ENQUEUE_BPF_H
 #define SCX_GAMER_ENQUEUE_BPF_H
@@ -57,18 +57,21 @@ static __always_inline bool would_starve(s32 cpu, u32 llc, u64 now_ns)
  */
 static __always_inline bool is_unmovable(const struct task_struct *p, u64 enq_flags)
 {
-	if (CONFIG_PREEMPT_RCU && (enq_flags & SCX_ENQ_REENQ) && p->migration_disabled == 2 &&
-	    bpf_get_current_task_btf() == p)
+	if (!is_migration_disabled(p))
 		return false;
-	return is_migration_disabled(p);
+	return !(CONFIG_PREEMPT_RCU && (enq_flags & SCX_ENQ_REENQ) && p->migration_disabled == 2 &&
+		 bpf_get_current_task_btf() == p);
 }
 
-/* The CPU on whose side the task waits: its last one, if it is still allowed there. */
-static __always_inline s32 home_cpu_of(struct task_struct *p, bool unmovable)
+/*
+ * The CPU on whose side the task waits: its last one, if it is still allowed there. Where it wakes, it is: the
+ * kernel has seen to that.
+ */
+static __always_inline s32 home_cpu_of(struct task_struct *p, bool unmovable, u64 enq_flags)
 {
 	s32 cpu = scx_bpf_task_cpu(p);
 
-	if (unmovable || bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
+	if (unmovable || (enq_flags & SCX_ENQ_WAKEUP) || bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
 		return cpu;
 	return bpf_cpumask_any_distribute(p->cpus_ptr);
 }
@@ -87,17 +90,16 @@ static __always_inline bool is_back_soon(s32 home_cpu, u64 enq_flags)
 }
 
 static __always_inline void call_for(struct task_struct *p, const struct task_ctx *tctx,
-				     const struct arrival *who, s32 home_cpu, bool fixed,
+				     struct arrival *who, s32 home_cpu, bool fixed,
 				     u64 enq_flags)
 {
 	s32 cpu;
 
 	if (fixed) {
-		if (victim_span_ns(who, home_cpu)) {
+		if (victim_span_ns(who, home_cpu))
 			kick_victim(home_cpu);
-		} else {
+		else if (!(enq_flags & SCX_ENQ_WAKEUP))
 			scx_bpf_kick_cpu(home_cpu, SCX_KICK_IDLE);
-		}
 		return;
 	}
 	cpu = claim_idle_cpu(p, tctx, home_cpu, who->boost);
@@ -107,7 +109,7 @@ static __always_inline void call_for(struct task_struct *p, const struct task_ct
 	}
 	if (is_back_soon(home_cpu, enq_flags) || who->gave_way)
 		return;
-	cpu = find_victim(p, who, home_cpu);
+	cpu = victim_of(p, who, home_cpu);
 	if (cpu >= 0)
 		kick_victim(cpu);
 }
@@ -124,14 +126,13 @@ static __always_inline bool goes_first(const struct arrival *who, u32 queue_idx)
  * Whether a woken task may have the CPU that it wakes on at once: that CPU runs the task to be put
  * off, and nobody waits there who goes before the arrival.
  */
-static __always_inline bool may_take_home(struct task_struct *p, const struct arrival *who,
+static __always_inline bool may_take_home(struct task_struct *p, struct arrival *who,
 					  s32 home_cpu, u32 llc, bool fixed, u64 enq_flags)
 {
 	if (!(enq_flags & SCX_ENQ_WAKEUP) || (enq_flags & SCX_ENQ_REENQ) ||
-	    scx_bpf_task_cpu(p) != home_cpu || !goes_first(who, QUEUE_OF_CPU(home_cpu)) ||
-	    !goes_first(who, QUEUE_OF_LLC(llc)))
+	    !goes_first(who, QUEUE_OF_CPU(home_cpu)) || !goes_first(who, QUEUE_OF_LLC(llc)))
 		return false;
-	return fixed ? victim_span_ns(who, home_cpu) : find_victim(p, who, home_cpu) == home_cpu;
+	return fixed ? victim_span_ns(who, home_cpu) : victim_of(p, who, home_cpu) == home_cpu;
 }
 
 /*
@@ -158,8 +159,7 @@ static __always_inline bool packs_home(struct task_struct *p, u32 boost, s32 hom
 	struct cpu_ctx *cctx = get_cpu_ctx(home_cpu);
 
 	if (!saves_power || boost || !(enq_flags & SCX_ENQ_WAKEUP) || (enq_flags & SCX_ENQ_REENQ) ||
-	    scx_bpf_task_cpu(p) != home_cpu || is_waiting(QUEUE_OF_CPU(home_cpu)) ||
-	    is_waiting(QUEUE_OF_LLC(llc)))
+	    is_waiting(QUEUE_OF_CPU(home_cpu)) || is_waiting(QUEUE_OF_LLC(llc)))
 		return false;
 	if (scx_bpf_test_and_clear_cpu_idle(home_cpu))
 		return true;
@@ -173,7 +173,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	u64 now_ns = scx_bpf_now();
 	bool unmovable = is_unmovable(p, enq_flags);
 	bool fixed = tctx->pinned || unmovable;
-	s32 home_cpu = home_cpu_of(p, unmovable);
+	s32 home_cpu = home_cpu_of(p, unmovable, enq_flags);
 	u32 llc = get_llc(home_cpu);
 	u32 queue_idx = fixed ? QUEUE_OF_CPU(home_cpu) : QUEUE_OF_LLC(llc);
 	struct arrival who = {.now_ns = now_ns};

@@ -136,7 +136,7 @@ ASSERT_LAYOUT(struct process_event, 24);
  */
 struct evidence {
 	u64 input_event_ns; /* CLOCK_MONOTONIC; the last real input event; 0: none yet */
-	u64 window_end_ns;  /* the same clock; when the input window ends; 0: there was none yet */
+	u64 window_end_ns;  /* the same clock; when the input window ends; 0: none is open */
 	u64 actor_cnt;	    /* how often a thread was newly seen doing something; 0: none ever */
 	u64 xrun_cnt;	    /* how often a sound device ran out of samples, or of room for them */
 	/*

@@ -20,6 +20,8 @@ struct arrival {
 	u64 span_ns;
 	u32 boost;
 	bool gave_way; /* it has just yielded, so it puts off nobody */
+	bool looked;   /* for a victim */
+	s32 victim;    /* what was found: a CPU, or below 0 */
 };
 
 /* How much less urgent than @who the task on @cpu is, in ns of span; 0: not to be preempted. */
@@ -56,17 +58,17 @@ __noinline s32 find_victim(struct task_struct *p __arg_trusted,
 	u32 llc = get_llc(home_cpu) & (MAX_LLCS - 1);
 	u64 best_ns = victim_span_ns(who, home_cpu);
 	s32 best_cpu = best_ns ? home_cpu : -1;
-	u32 i;
+	u32 cpu_cnt = llc_cpu_cnt[llc];
+	u32 first = llc_first[llc];
 
 	if (!who->boost)
 		return best_cpu;
-	bpf_for (i, 0, PREEMPT_SCAN_MAX) {
+	for (u32 i = 0; i < PREEMPT_SCAN_MAX && i < cpu_cnt; i++) {
+		s32 cpu = cpus_by_llc[(first + i) & (MAX_CPUS - 1)];
 		u64 span_ns;
-		s32 cpu;
 
-		if (i >= llc_cpu_cnt[llc])
-			break;
-		cpu = cpus_by_llc[(llc_first[llc] + i) & (MAX_CPUS - 1)];
+		if (cpu == home_cpu)
+			continue;
 		span_ns = victim_span_ns(who, cpu);
 		if (span_ns > best_ns && bpf_cpumask_test_cpu(cpu, p->cpus_ptr)) {
 			best_ns = span_ns;
@@ -74,6 +76,15 @@ __noinline s32 find_victim(struct task_struct *p __arg_trusted,
 		}
 	}
 	return best_cpu;
+}
+
+/* As find_victim(), once for an arrival. */
+static __always_inline s32 victim_of(struct task_struct *p, struct arrival *who, s32 home_cpu)
+{
+	if (!who->looked)
+		who->victim = find_victim(p, who, home_cpu);
+	who->looked = true;
+	return who->victim;
 }
 
 static __always_inline void kick_victim(s32 cpu)

@@ -29,6 +29,7 @@ pub mod kernel;
 pub mod machine;
 pub mod modules;
 mod process;
+pub mod profile;
 pub mod qemu;
 pub mod qmp;
 mod slots;

@@ -64,6 +64,31 @@ fn two_nodes_and_sixteen_cpus_on_6_18() {
     topology_test("6.18 2 nodes 16 CPUs", Shape::new(Some(16), 2, None, 2, 2));
 }
 
+/// Goal: the profile names what each callback executes. Method: two million instructions of a guest in
+/// which a shell sleeps again and again.
+#[test]
+fn instructions_of_each_callback_are_counted_on_6_18() {
+    let naps = format!(
+        "'{}' & while sleep 0.01; do :; done",
+        support::built("scx_gamer").display()
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_vmprofile"))
+        .args(["--kernel=6.18", "--millions=2", "--", "sh", "-c", &naps])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}{said}");
+    for part in [
+        "gamer_running ",
+        "gamer_stopping ",
+        " bpf_task_storage_get\n",
+        " a switch, ",
+    ] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+}
+
 #[test]
 fn malformed_btf_is_named_on_a_kernel_that_has_it() {
     // Archives drop old builds, and this one was never good for anything else.
