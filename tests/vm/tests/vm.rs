@@ -64,16 +64,16 @@ fn two_nodes_and_sixteen_cpus_on_6_18() {
     topology_test("6.18 2 nodes 16 CPUs", Shape::new(Some(16), 2, None, 2, 2));
 }
 
-/// Goal: the profile names what each callback executes. Method: two million instructions of a guest in
-/// which a shell sleeps again and again.
+/// Goal: the profile names what each callback executes. Method: ten million instructions of a guest in which
+/// two programs fill and empty a pipe in turn: a program that begins takes two million by itself.
 #[test]
 fn instructions_of_each_callback_are_counted_on_6_18() {
-    let naps = format!(
-        "'{}' & while sleep 0.01; do :; done",
+    let turns = format!(
+        "'{}' & yes | cat > /dev/null",
         support::built("scx_gamer").display()
     );
     let output = Command::new(env!("CARGO_BIN_EXE_vmprofile"))
-        .args(["--kernel=6.18", "--millions=2", "--", "sh", "-c", &naps])
+        .args(["--kernel=6.18", "--millions=10", "--", "sh", "-c", &turns])
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
