@@ -114,7 +114,7 @@ impl Profile {
         }
     }
 
-    /// Counts what the emulator's log says, to its end; `after` is asked after each line.
+    /// Counts what the emulator's log says, to its end; `after` is told how many, after each.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -123,8 +123,8 @@ impl Profile {
         while log.read_until(b'\n', &mut line).context("QEMU's log")? > 0 {
             if let Some((cpu, address)) = parse_line(&line) {
                 self.see(cpu, address);
+                after(self.seen);
             }
-            after(self.seen);
             line.clear();
         }
         Ok(())
