@@ -94,7 +94,6 @@ impl Tracer {
         let (Some((_, open_walk)), Some((_, load_walk))) = (walks.pop(), walks.pop()) else {
             bail!("a walk over the tasks is missing");
         };
-        walk(&load_walk)?;
         let mut tracer = Self {
             _hooks: hooks,
             open_walk,
@@ -105,6 +104,7 @@ impl Tracer {
             before: Totals::default(),
         };
         tracer.reset()?;
+        walk(&load_walk)?;
         Ok(tracer)
     }
 

@@ -10,6 +10,9 @@
  * never runs shows as well. Waits of tasks that were runnable before the tracer was
  * loaded begin when it was loaded.
  *
+ * The hooks are attached one after another. Until all are, no event counts: who is seen to be woken,
+ * but not to get its CPU and to go back to sleep, would seem to wait until it is woken again.
+ *
  * Limits: the idle tasks are not counted. A task that its cgroup's cpu.max holds back
  * counts as waiting.
  */
@@ -71,6 +74,7 @@ static struct cpu_waits *this_cpu_waits(void)
 	return bpf_map_lookup_elem(&cpu_waits, &zero);
 }
 
+/* 0 until the hooks are attached. */
 static u64 counts_since_ns(void)
 {
 	u32 zero = 0;
@@ -159,9 +163,9 @@ static void keep_longest(struct wait_longest *longest, struct task_struct *p, u6
 	*(volatile u64 *)&longest->seq_head = seq;
 }
 
-static void finish_wait(struct cpu_waits *cpu, struct task_struct *p, u64 start_ns, u64 now_ns)
+static void finish_wait(struct cpu_waits *cpu, struct task_struct *p, u64 start_ns, u64 since_ns,
+			u64 now_ns)
 {
-	u64 since_ns = counts_since_ns();
 	u64 wait_ns = waited_ns(start_ns, since_ns, now_ns);
 	u32 class_idx = class_of(p->policy);
 	u32 bucket = policy_hist_bucket(wait_ns);
@@ -180,7 +184,7 @@ static int wake(struct task_struct *p)
 	struct cpu_waits *cpu = this_cpu_waits();
 	struct task_wait *wait;
 
-	if (!cpu)
+	if (!cpu || !counts_since_ns())
 		return 0;
 	cpu->wakeup_cnt++;
 	/* A task can be woken before it has gone to sleep: it runs on, or waits already. */
@@ -208,11 +212,12 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
 	struct cpu_waits *cpu = this_cpu_waits();
+	u64 since_ns = counts_since_ns();
 	u64 now_ns = bpf_ktime_get_ns();
 	struct task_wait *wait;
 	u64 start_ns;
 
-	if (!cpu)
+	if (!cpu || !since_ns)
 		return 0;
 	cpu->switch_cnt++;
 
@@ -233,7 +238,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 		start_ns = wait->start_ns;
 		wait->start_ns = START_NONE;
 		if (start_ns > START_NONE)
-			finish_wait(cpu, next, start_ns, now_ns);
+			finish_wait(cpu, next, start_ns, since_ns, now_ns);
 	}
 	return 0;
 }
@@ -249,8 +254,8 @@ int BPF_PROG(on_migrate)
 }
 
 /*
- * Walked once, after the tracepoints are attached: begins the wait of each task that is
- * runnable now and has had no event yet. Each event leaves something other than
+ * Walked once, after the count has begun: begins the wait of each task that is runnable
+ * now and has had no event yet. Each event leaves something other than
  * START_UNKNOWN, so a task that moves on between the two looks is left alone.
  */
 SEC("iter/task")
