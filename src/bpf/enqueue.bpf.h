@@ -90,19 +90,10 @@ static __always_inline bool is_back_soon(s32 home_cpu, u64 enq_flags)
 }
 
 static __always_inline void call_for(struct task_struct *p, const struct task_ctx *tctx,
-				     struct arrival *who, s32 home_cpu, bool fixed,
-				     u64 enq_flags)
+				     struct arrival *who, s32 home_cpu, u64 enq_flags)
 {
-	s32 cpu;
+	s32 cpu = who->fixed ? -EBUSY : claim_idle_cpu(p, tctx, home_cpu, who->boost);
 
-	if (fixed) {
-		if (victim_span_ns(who, home_cpu))
-			kick_victim(home_cpu);
-		else if (!(enq_flags & SCX_ENQ_WAKEUP))
-			scx_bpf_kick_cpu(home_cpu, SCX_KICK_IDLE);
-		return;
-	}
-	cpu = claim_idle_cpu(p, tctx, home_cpu, who->boost);
 	if (cpu >= 0) {
 		call_idle_cpu(cpu);
 		return;
@@ -112,6 +103,8 @@ static __always_inline void call_for(struct task_struct *p, const struct task_ct
 	cpu = victim_of(p, who, home_cpu);
 	if (cpu >= 0)
 		kick_victim(cpu);
+	else if (who->fixed && !(enq_flags & SCX_ENQ_WAKEUP))
+		scx_bpf_kick_cpu(home_cpu, SCX_KICK_IDLE);
 }
 
 static __always_inline bool goes_first(const struct arrival *who, u32 queue_idx)
@@ -127,12 +120,12 @@ static __always_inline bool goes_first(const struct arrival *who, u32 queue_idx)
  * off, and nobody waits there who goes before the arrival.
  */
 static __always_inline bool may_take_home(struct task_struct *p, struct arrival *who,
-					  s32 home_cpu, u32 llc, bool fixed, u64 enq_flags)
+					  s32 home_cpu, u32 llc, u64 enq_flags)
 {
 	if (!(enq_flags & SCX_ENQ_WAKEUP) || (enq_flags & SCX_ENQ_REENQ) ||
 	    !goes_first(who, QUEUE_OF_CPU(home_cpu)) || !goes_first(who, QUEUE_OF_LLC(llc)))
 		return false;
-	return fixed ? victim_span_ns(who, home_cpu) : victim_of(p, who, home_cpu) == home_cpu;
+	return victim_of(p, who, home_cpu) == home_cpu;
 }
 
 /*
@@ -176,7 +169,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	s32 home_cpu = home_cpu_of(p, unmovable, enq_flags);
 	u32 llc = get_llc(home_cpu);
 	u32 queue_idx = fixed ? QUEUE_OF_CPU(home_cpu) : QUEUE_OF_LLC(llc);
-	struct arrival who = {.now_ns = now_ns};
+	struct arrival who = {.now_ns = now_ns, .fixed = fixed};
 	s32 idle_cpu = -1;
 	bool in_window;
 	u32 earned;
@@ -202,7 +195,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 		count(STAT_PACKED);
 		return;
 	}
-	if (may_take_home(p, &who, home_cpu, llc, fixed, enq_flags)) {
+	if (may_take_home(p, &who, home_cpu, llc, enq_flags)) {
 		idle_cpu = fixed ? -1 : claim_idle_cpu(p, tctx, home_cpu, who.boost);
 		if (idle_cpu < 0) {
 			take_home(p, home_cpu, slice_of_queue(queue_idx, llc), enq_flags);
@@ -222,7 +215,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	if (idle_cpu >= 0)
 		call_idle_cpu(idle_cpu);
 	else
-		call_for(p, tctx, &who, home_cpu, fixed, enq_flags);
+		call_for(p, tctx, &who, home_cpu, enq_flags);
 }
 
 #endif

@@ -19,6 +19,7 @@ struct arrival {
 	u64 now_ns;
 	u64 span_ns;
 	u32 boost;
+	bool fixed;    /* to its home CPU */
 	bool gave_way; /* it has just yielded, so it puts off nobody */
 	bool looked;   /* for a victim */
 	s32 victim;    /* what was found: a CPU, or below 0 */
@@ -61,7 +62,7 @@ __noinline s32 find_victim(struct task_struct *p __arg_trusted,
 	u32 cpu_cnt = llc_cpu_cnt[llc];
 	u32 first = llc_first[llc];
 
-	if (!who->boost)
+	if (!who->boost || who->fixed)
 		return best_cpu;
 	for (u32 i = 0; i < PREEMPT_SCAN_MAX && i < cpu_cnt; i++) {
 		s32 cpu = cpus_by_llc[(first + i) & (MAX_CPUS - 1)];
