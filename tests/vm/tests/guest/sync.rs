@@ -331,7 +331,8 @@ fn nothing_is_left_of_who_dies_in_a_wait() {
     (1..16).for_each(|_| {
         locks.hears("waiter");
     });
-    assert!(wait_for(PATIENCE, || rig.count(LockKind::Glibc) >= 16));
+    let wait = || rig.count(LockKind::Glibc) + left_out() >= 16;
+    assert!(wait_for(PATIENCE, wait), "{}", rig.count(LockKind::Glibc));
     drop(locks);
     rig.expect_nothing_left();
 
