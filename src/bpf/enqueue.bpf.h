@@ -98,7 +98,8 @@ static __always_inline void call_for(struct task_struct *p, const struct task_ct
 		call_idle_cpu(cpu);
 		return;
 	}
-	if (is_back_soon(home_cpu, enq_flags) || who->gave_way)
+	/* Nobody but its own CPU would come for one that is fixed. */
+	if (!who->fixed && (is_back_soon(home_cpu, enq_flags) || who->gave_way))
 		return;
 	cpu = victim_of(p, who, home_cpu);
 	if (cpu >= 0)
