@@ -1,5 +1,5 @@
-//! The command line: definitions only. The man page and the completions are generated from here;
-//! what the values mean together is decided in [`crate::config`].
+//! The command line: definitions only. What the values mean together is decided in
+//! [`crate::config`].
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -135,7 +135,7 @@ pub struct Cli {
     )]
     pub boost_game: u8,
 
-    /// How long after an input event of a keyboard or gamepad boosted threads are preferred once
+    /// How long after an input event of any device but a mouse boosted threads are preferred once
     /// more, in microseconds (0..=100000; 0 switches it off)
     #[arg(
         long,
@@ -155,7 +155,7 @@ pub struct Cli {
     )]
     pub input_window_keyboard_us: Option<u64>,
 
-    /// The same for mice: while one moves, its window never closes
+    /// The same for mice: one as long as their reports are apart stays open while the mouse moves
     #[arg(
         long,
         value_name = "US",
@@ -221,7 +221,8 @@ pub struct Cli {
     )]
     pub game_pid: Option<u32>,
 
-    /// Watch for which locks the game's threads wait and who holds them (on, off): statistics only
+    /// Watch for which locks the game's threads wait and who holds them (on, off): a holder
+    /// inherits the boost of who waits
     #[arg(
         long,
         value_name = "WHETHER",

@@ -50,8 +50,10 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// Whether it takes part unless told otherwise: only what `make ablation` has shown to buy
-    /// something does (docs/benchmarks.md), and what it cannot measure: a VM has no clock rates.
+    /// Whether it takes part unless told otherwise. Of those that do not `make ablation` shows nothing
+    /// (docs/benchmarks.md). That one does take part says less: of some the ablation shows what they buy;
+    /// some have nothing to do in its VM, where all CPUs are alike and have no clock rates; for others only
+    /// tails speak that are longer without, by no verdict.
     #[must_use]
     pub fn is_default(self) -> bool {
         !matches!(
