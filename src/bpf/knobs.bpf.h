@@ -38,8 +38,8 @@ const volatile bool perf_targets;
 const volatile bool saves_power;
 
 /*
- * The next twelve switch off a part of the policy, to measure what it buys. Without all of them every
- * task still runs within its bound; what that rests on has no knob.
+ * Those from here to the topology switch off a part of the policy, to measure what it buys. Without all of
+ * them every task still runs within its bound; what that rests on has no knob.
  */
 
 /* A waking task goes straight to an idle CPU. */

@@ -24,9 +24,10 @@
 /*
  * From this difference on the minimum turn does not count: a hog gives way at once to those it
  * wakes, while tasks that sleep as much as their wakers let these finish what they are at.
- * (Against the kernel's scheduler, 6.18, counted time, 2 CPUs: with the turn for all, stress-ng
- * futex does 0.02 of the operations; with no turn, hackbench takes 1.35 times as long; with
- * this, 0.40 of the operations and 0.85 of the time.)
+ * (When this was chosen, against the kernel's scheduler, 6.18, counted time, 2 CPUs: with the turn
+ * for all, stress-ng futex did 0.02 of the operations; with no turn, hackbench took 1.35 times as
+ * long; with this, 0.40 of the operations and 0.85 of the time. Much has changed since:
+ * docs/benchmarks.md has the present figures.)
  */
 #define POLICY_PREEMPT_CLEAR_NS (40ULL * 1000 * 1000)
 
