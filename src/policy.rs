@@ -27,6 +27,10 @@ pub const RAN_UNIT_NS: u64 = 1 << intf::POLICY_RAN_SHIFT;
 pub const CREDIT_NS: u64 = intf::POLICY_CREDIT_NS as u64;
 /// By how much who has a boost, or serves others, comes before the rest, in ns.
 pub const HEAD_START_NS: u64 = intf::POLICY_HEAD_START_NS as u64;
+/// By how much background tasks come later still, in ns.
+pub const BACKGROUND_NS: u64 = intf::POLICY_BACKGROUND_NS as u64;
+/// How much later a task may be due that is taken as it last ran on the CPU, in ns.
+pub const LOCALITY_NS: u64 = intf::POLICY_LOCALITY_NS as u64;
 /// How far behind the virtual now a runnable task's lag counts, in ns.
 pub const LAG_NS_MAX: u64 = intf::POLICY_LAG_NS_MAX as u64;
 /// Recent run counts up to here, in ns.
@@ -323,6 +327,17 @@ pub fn steal_first(home: &PickInput, now_ns: u64, foreign_deadline_ns: u64) -> b
     unsafe { intf::policy_steal_first(home, now_ns, foreign_deadline_ns) }
 }
 
+/// Whether a task that last ran on the CPU which takes goes before the head of the queue, whose boost and
+/// deadline are given.
+pub fn warm_first(
+    (head_boost, head_deadline_ns): (u32, u64),
+    warm_deadline_ns: u64,
+    locality_ns: u64,
+) -> bool {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_warm_first(head_boost, head_deadline_ns, warm_deadline_ns, locality_ns) }
+}
+
 /// Whether a foreign queue is stolen from before another: by whether each belongs to the own node, and
 /// its head's deadline.
 pub fn steal_before(
@@ -423,6 +438,12 @@ pub fn load_pct(ran_ns: u64, elapsed_ns: u64, cpu_cnt: u32) -> u32 {
 pub fn regime_next(busy: bool, load_pct: u32, busy_enter_pct: u32) -> bool {
     // SAFETY: pure arithmetic on its arguments, defined for every value.
     unsafe { intf::policy_regime_next(busy, load_pct, busy_enter_pct) }
+}
+
+/// Whether a busy machine shortens the turns of tasks of this boost, background or not.
+pub fn slice_divides(boost: u32, is_background: bool) -> bool {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_slice_divides(boost, is_background) }
 }
 
 /// How long a task may run before the queue is looked at again, in ns:

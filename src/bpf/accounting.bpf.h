@@ -110,6 +110,7 @@ static __always_inline u64 task_span_ns(struct task_struct *p, const struct task
 	    .recent_run_ns = tctx->recent_run_ns,
 	    .wait_bound_ns = wait_bound_ns,
 	    .head_start_ns = head_start_ns,
+	    .background_ns = tctx->role == ROLE_BACKGROUND ? background_ns : 0,
 	    .boost = boost,
 	    .near_flip_16ths = frames ? flip_nears_16ths(p->tgid, tctx->role) : 0,
 	    .serves_others = unmovable || p->flags & PF_KTHREAD,

@@ -3,6 +3,7 @@
  * Dispatch: what a CPU runs next. The earliest deadline among the task that just ran (if
  * it wants to go on), the CPU's own queue and the queue of its LLC; then other LLCs'
  * queues, those of the same NUMA node first, and of these the one with the earliest deadline.
+ * In the light regime one that last ran here goes before who is hardly earlier.
  * A foreign queue that is long overdue, and later than those at home, goes before everything: all
  * CPUs of its LLC may be taken by real-time tasks.
  */
@@ -21,12 +22,60 @@ static __always_inline bool take_from(u32 idx, enum stat_idx stat)
 	return true;
 }
 
+/* Tasks of a queue among which one is looked for that last ran on the CPU that takes. */
+#define WARM_SCAN_MAX 4
+
+/*
+ * Takes a task that last ran on @cpu from the queue of its LLC before the head, if that is hardly earlier.
+ * A function of its own, so that it is verified once.
+ */
+__noinline bool take_warm(u32 llc, s32 cpu)
+{
+	u64 dsq = dsq_of_queue(QUEUE_OF_LLC(llc));
+	u64 head_deadline_ns = 0;
+	struct task_struct *p;
+	u32 looked_at = 0;
+	u32 head_boost = 0;
+	bool taken = false;
+
+	bpf_for_each(scx_dsq, p, dsq, 0) {
+		if (!looked_at) {
+			struct task_ctx *head = get_task_ctx(p);
+
+			head_boost = head ? head->boost : 0;
+			head_deadline_ns = p->scx.dsq_vtime;
+		}
+		if (++looked_at > WARM_SCAN_MAX ||
+		    !policy_warm_first(head_boost, head_deadline_ns, p->scx.dsq_vtime, locality_ns))
+			break;
+		if (scx_bpf_task_cpu(p) != cpu)
+			continue;
+		/* The head is left to the usual way. */
+		taken = looked_at > 1 && scx_bpf_dsq_move(BPF_FOR_EACH_ITER, p, SCX_DSQ_LOCAL, 0);
+		break;
+	}
+	return taken;
+}
+
+/* Takes from the queue of the LLC. */
+static __always_inline bool take_from_llc(u32 llc, s32 cpu)
+{
+	/* With one that waits there is nothing to choose, nor with one CPU. */
+	if (locality_ns && llc_cpu_cnt[llc & (MAX_LLCS - 1)] > 1 &&
+	    !llcs[llc & (MAX_LLCS - 1)].busy && get_queue(QUEUE_OF_LLC(llc))->waiting_cnt > 1 &&
+	    take_warm(llc, cpu)) {
+		count(STAT_DISPATCH_WARM);
+		return true;
+	}
+	return take_from(QUEUE_OF_LLC(llc), STAT_DISPATCH_LLC);
+}
+
 /* Lets the task that just ran go on, with a new slice. */
 static __always_inline void keep_running(struct task_struct *prev, s32 cpu)
 {
 	u32 llc = get_llc(cpu);
 
-	scx_bpf_task_set_slice(prev, slice_of_queue(QUEUE_OF_LLC(llc), llc));
+	scx_bpf_task_set_slice(prev, slice_of_queue(prev, QUEUE_OF_LLC(llc), llc));
 	get_cpu_ctx(cpu)->yields = false;
 	count(STAT_DISPATCH_KEEP);
 }
@@ -168,12 +217,10 @@ static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
 		keep_running(prev, cpu);
 		return;
 	case POLICY_PICK_OWN:
-		taken = take_from(QUEUE_OF_CPU(cpu), STAT_DISPATCH_OWN) ||
-			take_from(QUEUE_OF_LLC(llc), STAT_DISPATCH_LLC);
+		taken = take_from(QUEUE_OF_CPU(cpu), STAT_DISPATCH_OWN) || take_from_llc(llc, cpu);
 		break;
 	case POLICY_PICK_LLC:
-		taken = take_from(QUEUE_OF_LLC(llc), STAT_DISPATCH_LLC) ||
-			take_from(QUEUE_OF_CPU(cpu), STAT_DISPATCH_OWN);
+		taken = take_from_llc(llc, cpu) || take_from(QUEUE_OF_CPU(cpu), STAT_DISPATCH_OWN);
 		break;
 	case POLICY_PICK_NONE:
 		break;
@@ -182,7 +229,7 @@ static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
 		return;
 	if (may_keep)
 		keep_running(prev, cpu);
-	else if (llc_cnt > 1)
+	else if (llc_cnt > 1 && steals)
 		steal(llc);
 }
 
@@ -192,7 +239,7 @@ static __always_inline bool may_find_work(s32 cpu)
 	u32 llc = get_llc(cpu);
 
 	return is_waiting(QUEUE_OF_CPU(cpu)) || is_waiting(QUEUE_OF_LLC(llc)) ||
-	       (llc_cnt > 1 && may_wait_outside_llc(llc));
+	       (llc_cnt > 1 && steals && may_wait_outside_llc(llc));
 }
 
 /*

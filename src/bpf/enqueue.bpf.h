@@ -28,13 +28,23 @@ static __always_inline bool is_percpu_kthread(const struct task_struct *p,
 	return tctx->pinned && (p->flags & PF_KTHREAD);
 }
 
-/* The slice that those who wait in a queue leave each other; @llc is the one it belongs to. */
-static __always_inline u64 slice_of_queue(u32 queue_idx, u32 llc)
+/* Whether a busy machine shortens the turns of @p. */
+static __always_inline bool slice_divides(struct task_struct *p)
+{
+	struct task_ctx *tctx = role_slices ? get_task_ctx(p) : NULL;
+
+	return !tctx || policy_slice_divides(tctx->boost, tctx->role == ROLE_BACKGROUND);
+}
+
+/* The slice that those who wait in a queue leave @p; @llc is the one it belongs to. */
+static __always_inline u64 slice_of_queue(struct task_struct *p, u32 queue_idx, u32 llc)
 {
 	u32 cpu_cnt = queue_idx == QUEUE_OF_LLC(llc) ? llc_cpu_cnt[llc & (MAX_LLCS - 1)] : 1;
+	u32 waiting_cnt = get_queue(queue_idx)->waiting_cnt;
 
-	return policy_slice_ns(slice_ns, slice_ns_min, get_queue(queue_idx)->waiting_cnt, cpu_cnt,
-			       llcs[llc & (MAX_LLCS - 1)].busy);
+	if (!waiting_cnt || !llcs[llc & (MAX_LLCS - 1)].busy || !slice_divides(p))
+		return slice_ns;
+	return policy_slice_ns(slice_ns, slice_ns_min, waiting_cnt, cpu_cnt, true);
 }
 
 /*
@@ -123,7 +133,7 @@ static __always_inline bool goes_first(const struct arrival *who, u32 queue_idx)
 static __always_inline bool may_take_home(struct task_struct *p, struct arrival *who,
 					  s32 home_cpu, u32 llc, u64 enq_flags)
 {
-	if (!(enq_flags & SCX_ENQ_WAKEUP) || (enq_flags & SCX_ENQ_REENQ) ||
+	if (!takes_home || !(enq_flags & SCX_ENQ_WAKEUP) || (enq_flags & SCX_ENQ_REENQ) ||
 	    !goes_first(who, QUEUE_OF_CPU(home_cpu)) || !goes_first(who, QUEUE_OF_LLC(llc)))
 		return false;
 	return victim_of(p, who, home_cpu) == home_cpu;
@@ -192,14 +202,14 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 		count(STAT_NOT_ADMITTED);
 
 	if (!fixed && packs_home(p, who.boost, home_cpu, llc, enq_flags)) {
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of_queue(queue_idx, llc), enq_flags);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of_queue(p, queue_idx, llc), enq_flags);
 		count(STAT_PACKED);
 		return;
 	}
 	if (may_take_home(p, &who, home_cpu, llc, enq_flags)) {
 		idle_cpu = fixed ? -1 : claim_idle_cpu(p, tctx, home_cpu, who.boost);
 		if (idle_cpu < 0) {
-			take_home(p, home_cpu, slice_of_queue(queue_idx, llc), enq_flags);
+			take_home(p, home_cpu, slice_of_queue(p, queue_idx, llc), enq_flags);
 			return;
 		}
 	} else if (kthreads_direct && is_percpu_kthread(p, tctx) && (enq_flags & SCX_ENQ_WAKEUP) &&
@@ -210,7 +220,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	}
 
 	join_queue(tctx, queue_idx, now_ns + who.span_ns);
-	scx_bpf_dsq_insert_vtime(p, dsq_of_queue(queue_idx), slice_of_queue(queue_idx, llc),
+	scx_bpf_dsq_insert_vtime(p, dsq_of_queue(queue_idx), slice_of_queue(p, queue_idx, llc),
 				 tctx->deadline_ns, enq_flags);
 	count(fixed ? STAT_ENQUEUE_OWN : STAT_ENQUEUE_LLC);
 	if (idle_cpu >= 0)

@@ -371,7 +371,8 @@ enum stat_idx {
 	STAT_HURRY = 17,	/* waiting tasks that moved up, as they had inherited boost */
 	STAT_PERF_SET = 18,	/* the performance target of a CPU was changed */
 	STAT_PACKED = 19,	/* a woken task was left to its CPU to save power; see policy_packs() */
-	STAT_CNT = 20,
+	STAT_DISPATCH_WARM = 20, /* from the queue of the LLC, not its head; see policy_warm_first() */
+	STAT_CNT = 21,
 };
 
 /* One CPU's statistics (per-CPU map, relaxed atomics). */

@@ -51,6 +51,15 @@ const volatile bool placement_counts = true;
 /* A woken kernel thread of one CPU goes straight there. */
 const volatile bool kthreads_direct = true;
 
+/* A woken task may have the CPU of the one that it puts off at once, without a queue. */
+const volatile bool takes_home = true;
+
+/* A CPU with nothing to do takes from the queues of other LLCs. */
+const volatile bool steals = true;
+
+/* A busy machine does not divide the slices of urgent and of background tasks. */
+const volatile bool role_slices = true;
+
 /* An arrival may put off a running task. */
 const volatile bool arrivals_preempt = true;
 
@@ -80,6 +89,12 @@ const volatile u64 sleep_credit_ns = POLICY_CREDIT_NS;
 
 /* By how much boosted tasks and those that serve others come before the rest, in ns; 0: not. */
 const volatile u64 head_start_ns = POLICY_HEAD_START_NS;
+
+/* By how much background tasks come later, in ns; 0: not. */
+const volatile u64 background_ns = POLICY_BACKGROUND_NS;
+
+/* How much later a task may be due that is taken as its CPU's cache is warm for it, in ns; 0: not. */
+const volatile u64 locality_ns = POLICY_LOCALITY_NS;
 
 /* There is something to choose among idle CPUs: several LLCs, SMT, or CPUs of two kinds. */
 const volatile bool cpus_have_order = false;

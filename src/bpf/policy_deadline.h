@@ -4,7 +4,7 @@
  *
  *     span     = (lag + credit) + recent run, halved once per boost step, less a part as the next
  *                flip nears; for who has no boost and serves nobody more by the head start of the
- *                others; at most the wait bound
+ *                others, and for background tasks by as much again; at most the wait bound
  *     deadline = now + span
  *
  * where lag is vruntime less the virtual now, and recent run is the weighted run time
@@ -16,8 +16,9 @@
  * its boost.
  *
  * Invariants (property-tested): the span is never above the wait bound; more boost, more weight,
- * an open window, a nearer flip or serving others never gives a later deadline; a longer head start
- * never gives an earlier one, and nobody who has it a later one; right across a clock wrap.
+ * an open window, a nearer flip or serving others never gives a later deadline; being background or a
+ * longer head start never gives an earlier one, and nobody who has it a later one; right across a clock
+ * wrap.
  */
 #ifndef SCX_GAMER_POLICY_DEADLINE_H
 #define SCX_GAMER_POLICY_DEADLINE_H
@@ -54,12 +55,16 @@
  */
 #define POLICY_HEAD_START_NS (16ULL * 1000 * 1000)
 
+/* By how much background tasks come after those that are nobody's in particular. */
+#define POLICY_BACKGROUND_NS POLICY_HEAD_START_NS
+
 struct policy_deadline_in {
 	u64 now_ns;
 	s64 lag_ns;	   /* vruntime - virtual now; > 0: had more than its share */
 	u64 recent_run_ns; /* weighted run time since the last sleep */
 	u64 wait_bound_ns; /* no span is longer */
 	u64 head_start_ns; /* of boosted tasks and those that serve others */
+	u64 background_ns; /* by which it comes later as a background task; 0: it is none */
 	u32 boost;	   /* 0..POLICY_BOOST_MAX */
 	u32 near_flip_16ths; /* 0..16: the part by which the next flip shortens the span */
 	bool serves_others;  /* a thread of the kernel, or inside a hook that others need */
@@ -80,8 +85,10 @@ static __always_inline u64 policy_span_ns(const struct policy_deadline_in *in)
 	if (in->near_flip_16ths)
 		span_ns -= span_ns * policy_min(in->near_flip_16ths, 16) / 16;
 	span_ns = policy_min(span_ns, in->wait_bound_ns);
-	if (!in->boost && !in->serves_others)
+	if (!in->boost && !in->serves_others) {
 		span_ns += policy_min(in->head_start_ns, in->wait_bound_ns - span_ns);
+		span_ns += policy_min(in->background_ns, in->wait_bound_ns - span_ns);
+	}
 	return span_ns;
 }
 

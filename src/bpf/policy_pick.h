@@ -51,6 +51,21 @@ static __always_inline enum policy_pick policy_pick(const struct policy_pick_in 
 	return best;
 }
 
+/*
+ * In the light regime a CPU takes a task that last ran on it before the head of the queue, if that is due
+ * by this much later at most: the margin by which an arrival without boost has to be more urgent to put
+ * anybody off. A head is passed over for no longer than that, as who arrives later is due later.
+ */
+#define POLICY_LOCALITY_NS (4ULL * 1000 * 1000)
+
+/* Whether a task that last ran on the CPU which takes goes before the head of the queue. */
+static __always_inline bool policy_warm_first(u32 head_boost, u64 head_deadline_ns,
+					      u64 warm_deadline_ns, u64 locality_ns)
+{
+	return !head_boost &&
+	       policy_delta_ns(warm_deadline_ns, head_deadline_ns) <= (s64)locality_ns;
+}
+
 /* A queue whose head is this late is not served as it should be. */
 #define POLICY_OVERDUE_NS (20ULL * 1000 * 1000)
 

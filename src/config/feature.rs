@@ -35,12 +35,24 @@ pub enum Feature {
     SleepCredit,
     /// Who has a boost, is the kernel's or inside a hook comes before the others by a head start
     HeadStart,
+    /// Background threads come later than those without a boost do
+    Background,
     /// A thread that becomes runnable puts off a less urgent one
     Preempt,
+    /// A woken thread takes the CPU of the one that it puts off at once, without a queue
+    AtOnce,
     /// Who is put off by a brief real-time thread waits for that CPU instead of putting off another
     RtWaits,
+    /// Who calls sched_yield gives way to who it may be waiting for
+    Yields,
     /// Slices shrink as more threads wait
     BusySlices,
+    /// Those of urgent and of background threads do not
+    RoleSlices,
+    /// On a machine with time to spare a CPU takes who last ran on it before who is hardly earlier
+    Locality,
+    /// A CPU with nothing to do takes from the queue of another cache
+    Stealing,
     /// A waking thread goes straight to an idle CPU instead of through a queue
     DirectDispatch,
     /// Among idle CPUs cache, core and kind of CPU count, where they differ
@@ -77,9 +89,15 @@ impl Feature {
             Self::RecentRun => config.recent_run_counts = false,
             Self::SleepCredit => config.sleep_credit = Nanoseconds::from_ns(0),
             Self::HeadStart => config.head_start = Nanoseconds::from_ns(0),
+            Self::Background => config.background_late = Nanoseconds::from_ns(0),
             Self::Preempt => config.arrivals_preempt = false,
+            Self::AtOnce => config.takes_home = false,
             Self::RtWaits => config.rt_waits_count = false,
+            Self::Yields => config.yields_count = false,
             Self::BusySlices => config.slice_min = config.slice,
+            Self::RoleSlices => config.role_slices = false,
+            Self::Locality => config.locality = Nanoseconds::from_ns(0),
+            Self::Stealing => config.steals = false,
             Self::DirectDispatch => config.dispatch_direct = false,
             Self::Placement => config.placement_counts = false,
             Self::KernelThreads => config.kthreads_direct = false,

@@ -51,6 +51,14 @@ pub struct Config {
     pub kthreads_direct: bool,
     /// An arrival may put off a running thread.
     pub arrivals_preempt: bool,
+    /// A woken thread takes the CPU of the one that it puts off at once.
+    pub takes_home: bool,
+    /// Who calls `sched_yield` gives way to who it may be waiting for.
+    pub yields_count: bool,
+    /// A CPU with nothing to do takes from the queues of other caches.
+    pub steals: bool,
+    /// A busy machine does not divide the slices of urgent and of background threads.
+    pub role_slices: bool,
     /// Who is put off by a brief real-time task waits for that CPU.
     pub rt_waits_count: bool,
     /// Recent run makes a deadline later.
@@ -69,6 +77,10 @@ pub struct Config {
     pub sleep_credit: Nanoseconds,
     /// By how much boosted threads and those that serve others come before the rest.
     pub head_start: Nanoseconds,
+    /// By how much background threads come later than others without a boost.
+    pub background_late: Nanoseconds,
+    /// How much later a thread may be due that is taken as it last ran on the CPU.
+    pub locality: Nanoseconds,
     /// What of the policy the user has switched off; the fields above say so already.
     pub without: BTreeSet<Feature>,
     /// The game's process, if the user named it.
@@ -205,6 +217,10 @@ impl Config {
             placement_counts: true,
             kthreads_direct: true,
             arrivals_preempt: true,
+            takes_home: true,
+            yields_count: true,
+            steals: true,
+            role_slices: true,
             rt_waits_count: true,
             recent_run_counts: true,
             frame_clock_counts: true,
@@ -214,6 +230,8 @@ impl Config {
             misses_count: true,
             sleep_credit: Nanoseconds::from_ns(policy::CREDIT_NS),
             head_start: Nanoseconds::from_ns(policy::HEAD_START_NS),
+            background_late: Nanoseconds::from_ns(policy::BACKGROUND_NS),
+            locality: Nanoseconds::from_ns(policy::LOCALITY_NS),
             without: cli.without.iter().copied().collect(),
             game_pid: cli.game_pid.and_then(NonZeroU32::new),
             detect_sync: cli.detect_sync,

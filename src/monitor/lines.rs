@@ -259,7 +259,7 @@ fn row(metrics: &Metrics) -> String {
     let dispatches = [
         metrics.dispatch_idle,
         metrics.dispatch_own,
-        metrics.dispatch_llc,
+        metrics.dispatch_llc.saturating_add(metrics.dispatch_warm),
         metrics.dispatch_steal,
         metrics.dispatch_keep,
         metrics.dispatch_kthread,

@@ -77,7 +77,7 @@ fn row_shows_the_interval() {
         .collect();
     // 250 ms in each of 10 roles on each of 2 CPUs: more than there is, but easy to add up.
     assert_eq!(row[..4], ["light", "250", "25", "25"]);
-    assert_eq!(row[12], "17", "one dispatch of six was to an idle CPU");
+    assert_eq!(row[12], "14", "one dispatch of seven was to an idle CPU");
     assert_eq!(row.last(), Some(&"15ns"));
 }
 

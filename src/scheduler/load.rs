@@ -34,6 +34,9 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.placement_counts = config.placement_counts;
     rodata.kthreads_direct = config.kthreads_direct;
     rodata.arrivals_preempt = config.arrivals_preempt;
+    rodata.takes_home = config.takes_home;
+    rodata.steals = config.steals;
+    rodata.role_slices = config.role_slices;
     rodata.rt_waits_count = config.rt_waits_count;
     rodata.recent_run_counts = config.recent_run_counts;
     rodata.frame_clock_counts = config.frame_clock_counts;
@@ -43,11 +46,17 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.misses_count = config.misses_count;
     rodata.sleep_credit_ns = config.sleep_credit.get();
     rodata.head_start_ns = config.head_start.get();
+    rodata.background_ns = config.background_late.get();
+    rodata.locality_ns = config.locality.get();
     let ops = skel.struct_ops.gamer_ops_mut();
     ops.exit_dump_len = config.exit_dump_len;
     if !config.rt_waits_count {
         ops.cpu_acquire = std::ptr::null_mut();
         skel.progs.gamer_cpu_acquire.set_autoload(false);
+    }
+    if !config.yields_count {
+        ops.r#yield = std::ptr::null_mut();
+        skel.progs.gamer_yield.set_autoload(false);
     }
     Ok(())
 }

@@ -55,6 +55,7 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
         dispatch_idle: count(intf::STAT_DISPATCH_IDLE),
         dispatch_own: count(intf::STAT_DISPATCH_OWN),
         dispatch_llc: count(intf::STAT_DISPATCH_LLC),
+        dispatch_warm: count(intf::STAT_DISPATCH_WARM),
         dispatch_steal: count(intf::STAT_DISPATCH_STEAL),
         dispatch_keep: count(intf::STAT_DISPATCH_KEEP),
         dispatch_kthread: count(intf::STAT_DISPATCH_KTHREAD),

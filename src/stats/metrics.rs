@@ -41,6 +41,9 @@ pub struct Metrics {
     /// `STAT_DISPATCH_LLC`
     #[stat(desc = "dispatches from the queue that CPUs with a common cache share")]
     pub dispatch_llc: u64,
+    /// `STAT_DISPATCH_WARM`
+    #[stat(desc = "dispatches from that queue of a thread that last ran there, before its head")]
+    pub dispatch_warm: u64,
     /// `STAT_DISPATCH_STEAL`
     #[stat(desc = "dispatches from the queue of another cache's CPUs")]
     pub dispatch_steal: u64,

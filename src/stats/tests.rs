@@ -218,10 +218,11 @@ fn each_counter_lands_in_its_own_metric() {
         m.heirs_moved,
         m.perf_changes,
         m.packed,
+        m.dispatch_warm,
     ];
     assert_eq!(
         others,
-        [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]
+        [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
     );
 }
 

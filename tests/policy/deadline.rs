@@ -21,7 +21,8 @@ fn reference_span_ns(input: &DeadlineInput) -> u64 {
     let span = (lag + i128::from(CREDIT_NS) + recent).max(0) / (1 << halvings);
     let span = span - span * i128::from(input.near_flip_16ths.min(16)) / 16;
     let behind = input.boost == 0 && !input.serves_others;
-    let span = span + i128::from(behind) * i128::from(input.head_start_ns);
+    let behind_ns = i128::from(input.head_start_ns) + i128::from(input.background_ns);
+    let span = span + i128::from(behind) * behind_ns;
     u64::try_from(span.min(bound)).expect("a span is never negative")
 }
 
@@ -58,6 +59,20 @@ proptest! {
         let own = DeadlineInput { serves_others: true, ..input };
         let other = DeadlineInput { serves_others: false, ..input };
         prop_assert!(span_ns(&own) <= span_ns(&other));
+    }
+
+    #[test]
+    fn background_is_never_earlier_and_never_costs_a_boost(
+        input in inputs::deadline_input(), later_ns in inputs::span_ns(),
+    ) {
+        let foreground = DeadlineInput { background_ns: 0, ..input };
+        let background = DeadlineInput { background_ns: later_ns, ..input };
+        if input.boost > 0 || input.serves_others {
+            prop_assert_eq!(span_ns(&background), span_ns(&foreground));
+        } else {
+            let room_ns = input.wait_bound_ns - span_ns(&foreground);
+            prop_assert_eq!(span_ns(&background), span_ns(&foreground) + later_ns.min(room_ns));
+        }
     }
 
     #[test]

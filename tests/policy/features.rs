@@ -5,8 +5,8 @@ use scx_gamer::cli::Cli;
 use scx_gamer::config::{Config, Feature};
 use scx_gamer::intf::{DEVICE_KEYBOARD, ROLE_GAME};
 use scx_gamer::policy::{
-    DeadlineInput, boost_of_roles, in_window, share_bound, slice_ns, span_ns, vruntime_clamp,
-    window_extend,
+    DeadlineInput, boost_of_roles, in_window, share_bound, slice_divides, slice_ns, span_ns,
+    vruntime_clamp, warm_first, window_extend,
 };
 
 fn config(flags: &[&str]) -> Config {
@@ -40,6 +40,16 @@ fn decision(feature: Feature, config: &Config) -> u64 {
             head_start_ns: config.head_start.get(),
             ..DeadlineInput::default()
         }),
+        Feature::Background => span_ns(&DeadlineInput {
+            wait_bound_ns: config.wait_bound.get(),
+            background_ns: config.background_late.get(),
+            ..DeadlineInput::default()
+        }),
+        Feature::Locality => {
+            let due_ns = 1_000_000;
+            warm_first((0, 0), due_ns, config.locality.get()).into()
+        }
+        Feature::RoleSlices => (config.role_slices && !slice_divides(6, false)).into(),
         Feature::BusySlices => slice_ns(config.slice.get(), config.slice_min.get(), 8, 2, true),
         Feature::Cpuperf => config.perf_targets as u64,
         // Decided where the kernel's answers are at hand: the guest tests count them.
@@ -50,6 +60,9 @@ fn decision(feature: Feature, config: &Config) -> u64 {
         Feature::Misses => config.misses_count.into(),
         Feature::RtWaits => config.rt_waits_count.into(),
         Feature::Preempt => config.arrivals_preempt.into(),
+        Feature::AtOnce => config.takes_home.into(),
+        Feature::Yields => config.yields_count.into(),
+        Feature::Stealing => config.steals.into(),
         Feature::DirectDispatch => config.dispatch_direct.into(),
         Feature::Placement => config.placement_counts.into(),
         Feature::KernelThreads => config.kthreads_direct.into(),

@@ -1,7 +1,7 @@
 //! Pick and steal.
 
 use proptest::prelude::*;
-use scx_gamer::policy::{Pick, PickInput, pick, steal_before, steal_first};
+use scx_gamer::policy::{Pick, PickInput, pick, steal_before, steal_first, warm_first};
 
 use crate::inputs;
 
@@ -53,6 +53,15 @@ proptest! {
             picked == Pick::None || candidates(&input).iter().any(|entry| entry.0 == picked),
             "{:?} does not wait", picked
         );
+    }
+
+    #[test]
+    fn a_warm_task_passes_over_no_boost_and_by_its_margin_at_most(
+        head_ns in inputs::time_ns(), later_ns in 0..1_u64 << 40, boost in inputs::boost(),
+        margin_ns in 0..1_u64 << 40,
+    ) {
+        let first = warm_first((boost, head_ns), head_ns.wrapping_add(later_ns), margin_ns);
+        prop_assert_eq!(first, boost == 0 && later_ns <= margin_ns);
     }
 
     #[test]

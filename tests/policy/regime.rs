@@ -1,7 +1,9 @@
 //! Load, regime and slice.
 
 use proptest::prelude::*;
-use scx_gamer::policy::{REGIME_HYSTERESIS_PCT, load_pct, regime_next, slice_ns};
+use scx_gamer::policy::{
+    BOOST_URGENT, REGIME_HYSTERESIS_PCT, load_pct, regime_next, slice_divides, slice_ns,
+};
 
 use crate::inputs;
 
@@ -58,6 +60,15 @@ proptest! {
     ) {
         let crowded = slice_ns(slice, min, waiting.saturating_add(more), cpu_cnt, busy);
         prop_assert!(crowded <= slice_ns(slice, min, waiting, cpu_cnt, busy));
+    }
+
+    #[test]
+    fn turns_of_urgent_and_of_background_tasks_are_not_shortened(boost in inputs::boost(), background: bool) {
+        let expected = match boost {
+            0 => !background,
+            boost => boost < BOOST_URGENT,
+        };
+        prop_assert_eq!(slice_divides(boost, background), expected);
     }
 
     #[test]

@@ -347,6 +347,7 @@ impl Machine {
             },
             wait_bound_ns: WAIT_BOUND_NS,
             head_start_ns: self.parts.head_start_ns,
+            background_ns: 0,
             boost: self.boost(task),
             near_flip_16ths: 0,
             serves_others: false,

@@ -53,7 +53,13 @@ impl Parts {
                 | Feature::RtWaits
                 | Feature::Inheritance
                 | Feature::Cpuperf
-                | Feature::KernelThreads => {}
+                | Feature::KernelThreads
+                | Feature::Background
+                | Feature::AtOnce
+                | Feature::Yields
+                | Feature::RoleSlices
+                | Feature::Locality
+                | Feature::Stealing => {}
             }
         }
         parts
