@@ -37,6 +37,8 @@ pub const LAG_NS_MAX: u64 = intf::POLICY_LAG_NS_MAX as u64;
 pub const RECENT_RUN_NS_MAX: u64 = intf::POLICY_RECENT_RUN_NS_MAX as u64;
 /// A run this long without a sleep costs the boost, in ns.
 pub const SPIN_NS: u64 = intf::POLICY_SPIN_NS as u64;
+/// What it costs to leave a NUMA node, in ns of waiting.
+pub const NODE_COST_NS: u64 = intf::POLICY_NODE_COST_NS as u64;
 /// Nobody is put off before this much of a turn, in ns.
 pub const TURN_NS_MIN: u64 = intf::POLICY_TURN_NS_MIN as u64;
 /// From this yield on, since it slept or gave way, everybody who waits comes first.
@@ -295,6 +297,19 @@ pub fn cpus_first(boost: u32, is_background: bool) -> Option<CpuKind> {
         intf::POLICY_CPUS_OTHER => Some(CpuKind::Other),
         _ => None,
     }
+}
+
+/// How long a task will wait for the CPU that it last ran on, in ns. `ran_ns` is how long the task there
+/// has been running; 0: unknown.
+pub fn home_wait_ns(puts_off: bool, others_wait: bool, ran_ns: u64, slice_ns: u64) -> u64 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_home_wait_ns(puts_off, others_wait, ran_ns, slice_ns) }
+}
+
+/// Whether an idle CPU of another NUMA node is worth more than that wait.
+pub fn leaves_node(home_wait_ns: u64) -> bool {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_leaves_node(home_wait_ns) }
 }
 
 /// The share of its time, of [`SHARE_ALL`], that a CPU spends in interrupts, after a window of `elapsed_ns`

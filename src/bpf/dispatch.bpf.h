@@ -252,7 +252,7 @@ static __always_inline void call_missed_idle(struct task_struct *p, s32 cpu)
 	s32 idle_cpu = -EBUSY;
 
 	if (is_waiting(QUEUE_OF_LLC(get_llc(cpu))))
-		idle_cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+		idle_cpu = claim_any_idle(p, cpu, 0);
 	if (idle_cpu >= 0)
 		call_idle_cpu(idle_cpu);
 }

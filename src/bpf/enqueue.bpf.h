@@ -99,10 +99,36 @@ static __always_inline bool is_back_soon(s32 home_cpu, u64 enq_flags)
 	       policy_rt_is_brief(get_cpu_ctx(home_cpu)->rt_mean_ns);
 }
 
+/* Whether the task, for which no CPU of its node is idle, is better off with one of another node. */
+static __always_inline bool leaves_node(struct task_struct *p, struct arrival *who, s32 home_cpu)
+{
+	u64 run_start_ns = get_cpu_ctx(home_cpu)->run_start_ns;
+	s64 ran_ns = run_start_ns ? policy_delta_ns(who->now_ns, run_start_ns) : 0;
+	/* It waits there itself. */
+	bool others_wait = get_queue(QUEUE_OF_LLC(get_llc(home_cpu)))->waiting_cnt > 1;
+
+	return policy_leaves_node(policy_home_wait_ns(victim_of(p, who, home_cpu) >= 0, others_wait,
+						      ran_ns > 0 ? ran_ns : 0, slice_ns));
+}
+
+/* Takes an idle CPU for an arrival that has been queued; below 0: there is none that is worth it. */
+static __always_inline s32 idle_cpu_for(struct task_struct *p, const struct task_ctx *tctx,
+					struct arrival *who, s32 home_cpu)
+{
+	s32 cpu;
+
+	if (who->fixed)
+		return -EBUSY;
+	cpu = claim_idle_cpu(p, tctx, home_cpu, who->boost, false);
+	if (cpu < 0 && idle_by_node && leaves_node(p, who, home_cpu))
+		cpu = claim_idle_cpu(p, tctx, home_cpu, who->boost, true);
+	return cpu;
+}
+
 static __always_inline void call_for(struct task_struct *p, const struct task_ctx *tctx,
 				     struct arrival *who, s32 home_cpu, u64 enq_flags)
 {
-	s32 cpu = who->fixed ? -EBUSY : claim_idle_cpu(p, tctx, home_cpu, who->boost);
+	s32 cpu = idle_cpu_for(p, tctx, who, home_cpu);
 
 	if (cpu >= 0) {
 		call_idle_cpu(cpu);
@@ -207,7 +233,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 		return;
 	}
 	if (may_take_home(p, &who, home_cpu, llc, enq_flags)) {
-		idle_cpu = fixed ? -1 : claim_idle_cpu(p, tctx, home_cpu, who.boost);
+		idle_cpu = fixed ? -1 : claim_idle_cpu(p, tctx, home_cpu, who.boost, false);
 		if (idle_cpu < 0) {
 			take_home(p, home_cpu, slice_of_queue(p, queue_idx, llc), enq_flags);
 			return;

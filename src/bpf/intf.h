@@ -372,7 +372,8 @@ enum stat_idx {
 	STAT_PERF_SET = 18,	/* the performance target of a CPU was changed */
 	STAT_PACKED = 19,	/* a woken task was left to its CPU to save power; see policy_packs() */
 	STAT_DISPATCH_WARM = 20, /* from the queue of the LLC, not its head; see policy_warm_first() */
-	STAT_CNT = 21,
+	STAT_TICKLESS = 21, /* turns that began without an end, so that the tick may stop */
+	STAT_CNT = 22,
 };
 
 /* One CPU's statistics (per-CPU map, relaxed atomics). */

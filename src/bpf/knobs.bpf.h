@@ -103,6 +103,10 @@ const volatile bool cpus_have_order = false;
 const volatile bool cpus_differ = false;
 const volatile u64 fast_cpus[MAX_CPUS / 64];
 
+/* There are CPUs whose tick the kernel may stop, a bit each: who is alone there runs without one. */
+const volatile bool tickless = false;
+const volatile u64 tickless_cpus[MAX_CPUS / 64];
+
 /* Highest CPU id + 1. */
 const volatile u32 cpu_id_cnt = 1;
 const volatile u32 llc_cnt = 1;
@@ -110,8 +114,9 @@ const volatile u32 llc_cnt = 1;
 /* LLC index of each CPU. */
 const volatile u16 llc_of_cpu[MAX_CPUS];
 
-/* NUMA node of each LLC; there are several. */
+/* NUMA node of each LLC; there are several, and the kernel can look for an idle CPU in one alone. */
 const volatile bool nodes_differ = false;
+const volatile bool idle_by_node = false;
 const volatile u16 node_of_llc[MAX_LLCS];
 
 /* CPUs in the order of their LLCs: those of LLC i begin at llc_first[i]. */

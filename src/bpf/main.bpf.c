@@ -18,6 +18,7 @@
 #include "select_cpu.bpf.h"
 #include "stats.bpf.h"
 #include "task_life.bpf.h"
+#include "tickless.bpf.h"
 #include "yield.bpf.h"
 
 char _license[] SEC("license") = "GPL";
@@ -91,6 +92,7 @@ void BPF_STRUCT_OPS(gamer_running, struct task_struct *p)
 	if (!tctx)
 		return;
 	begin_run(p, tctx, cpu, now_ns);
+	run_without_tick(p, cpu);
 	follow_load(cpu, now_ns);
 	roll_regime(cpu, now_ns);
 }
@@ -224,7 +226,7 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(gamer_init)
 		if (err)
 			return err;
 	}
-	return 0;
+	return start_slice_timer();
 }
 
 void BPF_STRUCT_OPS(gamer_exit, struct scx_exit_info *ei)

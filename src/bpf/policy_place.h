@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Placement: on which kind of CPU an idle one is looked for first, where CPUs differ (P and E cores,
- * preferred cores, one cache larger than the others); and which CPUs are busy with interrupts, so that
- * they come last.
+ * preferred cores, one cache larger than the others); when a task leaves the NUMA node that it last ran
+ * on; and which CPUs are busy with interrupts, so that they come last.
  *
- * Inputs: the task's boost, whether it is background; the time that a CPU spent in interrupts.
- * Outputs: the kind to be tried first; if none of that kind is idle, any idle CPU will do. Whether a
- * CPU is busy with interrupts.
+ * Inputs: the task's boost, whether it is background; what it would have to wait for where it is; the time
+ * that a CPU spent in interrupts.
+ * Outputs: the kind to be tried first; if none of that kind is idle, any idle CPU will do. Whether an
+ * idle CPU of another node will. Whether a CPU is busy with interrupts.
  *
  * Two thresholds and a smoothed share, as many kernels see interrupts at their ticks only: one that was
  * hit is an eighth of a window at 250 Hz.
@@ -36,6 +37,30 @@ static __always_inline enum policy_cpus policy_cpus_first(u32 boost, bool is_bac
 	if (boost)
 		return POLICY_CPUS_FAST;
 	return is_background ? POLICY_CPUS_OTHER : POLICY_CPUS_ANY;
+}
+
+/*
+ * What it costs to leave the caches and the memory of a node, in ns of waiting: as much as the kernel's own
+ * scheduler takes a migration to cost at least (sysctl_sched_migration_cost, kernel/sched/fair.c).
+ */
+#define POLICY_NODE_COST_NS (500ULL * 1000)
+
+/*
+ * How long a task will wait for the CPU that it last ran on, in ns: not at all if it puts off somebody near it, else
+ * until the slice there ends. That has been running for @ran_ns (0: nobody knows what runs there).
+ */
+static __always_inline u64 policy_home_wait_ns(bool puts_off, bool others_wait, u64 ran_ns,
+					       u64 slice_ns)
+{
+	if (puts_off)
+		return 0;
+	return others_wait || !ran_ns || !slice_ns ? slice_ns : slice_ns - ran_ns % slice_ns;
+}
+
+/* Whether an idle CPU of another node is worth more than the wait. */
+static __always_inline bool policy_leaves_node(u64 home_wait_ns)
+{
+	return home_wait_ns > POLICY_NODE_COST_NS;
 }
 
 /* From this share of its time on, in units of 1 / POLICY_SHARE_ALL, a CPU is busy with interrupts. */

@@ -53,6 +53,8 @@ pub enum Feature {
     Locality,
     /// A CPU with nothing to do takes from the queue of another cache
     Stealing,
+    /// Who is alone on a CPU whose tick the kernel may stop (nohz_full=) runs without one
+    Tickless,
     /// A waking thread goes straight to an idle CPU instead of through a queue
     DirectDispatch,
     /// Among idle CPUs cache, core and kind of CPU count, where they differ
@@ -98,6 +100,7 @@ impl Feature {
             Self::RoleSlices => config.role_slices = false,
             Self::Locality => config.locality = Nanoseconds::from_ns(0),
             Self::Stealing => config.steals = false,
+            Self::Tickless => config.tickless = false,
             Self::DirectDispatch => config.dispatch_direct = false,
             Self::Placement => config.placement_counts = false,
             Self::KernelThreads => config.kthreads_direct = false,

@@ -59,6 +59,8 @@ pub struct Config {
     pub steals: bool,
     /// A busy machine does not divide the slices of urgent and of background threads.
     pub role_slices: bool,
+    /// Who is alone on a CPU whose tick the kernel may stop runs without one.
+    pub tickless: bool,
     /// Who is put off by a brief real-time task waits for that CPU.
     pub rt_waits_count: bool,
     /// Recent run makes a deadline later.
@@ -221,6 +223,7 @@ impl Config {
             yields_count: true,
             steals: true,
             role_slices: true,
+            tickless: true,
             rt_waits_count: true,
             recent_run_counts: true,
             frame_clock_counts: true,

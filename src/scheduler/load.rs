@@ -11,9 +11,9 @@ use scx_utils::{compat, uei_set_size};
 
 use crate::config::{Config, PerfTargets};
 use crate::error::Error;
-use crate::policy;
 use crate::skel::main::{BpfSkel, OpenBpfSkel};
-use crate::topology::{Governors, Layout};
+use crate::topology::{self, Governors, Layout};
+use crate::{intf, policy};
 
 pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Result<()> {
     let rodata = skel
@@ -37,6 +37,10 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.takes_home = config.takes_home;
     rodata.steals = config.steals;
     rodata.role_slices = config.role_slices;
+    for cpu in tickless_cpus(config) {
+        rodata.tickless = true;
+        rodata.tickless_cpus[cpu / 64] |= 1 << (cpu % 64);
+    }
     rodata.rt_waits_count = config.rt_waits_count;
     rodata.recent_run_counts = config.recent_run_counts;
     rodata.frame_clock_counts = config.frame_clock_counts;
@@ -61,6 +65,15 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     Ok(())
 }
 
+/// The CPUs on which who is alone runs without a tick. More than the scheduler has room for, there are none.
+fn tickless_cpus(config: &Config) -> impl Iterator<Item = usize> {
+    let cpus = config
+        .tickless
+        .then(|| topology::tickless_cpus(Path::new("/sys")));
+    let cpus = cpus.into_iter().flatten();
+    cpus.filter(|&cpu| cpu < intf::MAX_CPUS as usize)
+}
+
 /// Whether the governor is told how fast the CPUs have to be. Looked up at each load, as governors change.
 fn tells_performance(targets: PerfTargets) -> bool {
     let governors = Governors::read(Path::new("/sys"));
@@ -83,6 +96,7 @@ pub(super) fn apply_layout(skel: &mut OpenBpfSkel<'_>, layout: &Layout) -> Resul
     rodata.llc_cnt = u32::from(layout.llc_count());
     rodata.cpus_have_order = layout.cpus_have_order();
     rodata.nodes_differ = layout.nodes_differ();
+    rodata.idle_by_node = keeps_idle_by_node(layout);
     rodata.cpus_differ = layout.fast_cpus().next().is_some();
     for cpu in layout.fast_cpus() {
         rodata.fast_cpus[usize::from(cpu) / 64] |= 1 << (cpu % 64);
@@ -114,10 +128,19 @@ const WANTED_FLAGS: [&str; 5] = [
     "SCX_OPS_ALLOW_QUEUED_WAKEUP",
 ];
 
+/// With this flag the kernel looks for an idle CPU in one NUMA node if it is asked to (from 6.15 on).
+const IDLE_BY_NODE: &str = "SCX_OPS_BUILTIN_IDLE_PER_NODE";
+
+fn keeps_idle_by_node(layout: &Layout) -> bool {
+    layout.nodes_differ() && compat::read_enum("scx_ops_flags", IDLE_BY_NODE).is_ok()
+}
+
 /// Switches on what this kernel has and off what it lacks.
-pub(super) fn fit_to_kernel(skel: &mut OpenBpfSkel<'_>) {
+pub(super) fn fit_to_kernel(skel: &mut OpenBpfSkel<'_>, layout: &Layout) {
+    let by_node = keeps_idle_by_node(layout).then_some(&IDLE_BY_NODE);
     skel.struct_ops.gamer_ops_mut().flags = WANTED_FLAGS
         .iter()
+        .chain(by_node)
         .filter_map(|name| compat::read_enum("scx_ops_flags", name).ok())
         .fold(0, |flags, flag| flags | flag);
 

@@ -73,7 +73,7 @@ impl<'storage> Opened<'storage> {
     ) -> Result<Loaded<'storage>> {
         load::apply_config(&mut self.skel, config)?;
         load::apply_layout(&mut self.skel, layout)?;
-        load::fit_to_kernel(&mut self.skel);
+        load::fit_to_kernel(&mut self.skel, layout);
         evidence.lend(self.skel.open_object_mut())?;
         load::load(self.skel).map(|skel| Loaded { skel })
     }

@@ -68,6 +68,7 @@ fn compute(before: Option<&Snapshot>, after: &Snapshot) -> Metrics {
         not_admitted: count(intf::STAT_NOT_ADMITTED),
         perf_changes: count(intf::STAT_PERF_SET),
         packed: count(intf::STAT_PACKED),
+        tickless: count(intf::STAT_TICKLESS),
         window_hits: count(intf::STAT_WINDOW_HIT),
         regime_switches: count(intf::STAT_REGIME_SWITCH),
         loans: count(intf::STAT_LOAN),

@@ -84,6 +84,9 @@ pub struct Metrics {
     /// `STAT_PACKED`
     #[stat(desc = "woken threads that --power-save left to their CPU rather than wake another")]
     pub packed: u64,
+    /// `STAT_TICKLESS`
+    #[stat(desc = "turns that began without an end, so that the kernel may stop the CPU's tick")]
+    pub tickless: u64,
     /// `STAT_WINDOW_HIT`
     #[stat(desc = "enqueues preferred because of a recent input event")]
     pub window_hits: u64,

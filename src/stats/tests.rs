@@ -219,10 +219,11 @@ fn each_counter_lands_in_its_own_metric() {
         m.perf_changes,
         m.packed,
         m.dispatch_warm,
+        m.tickless,
     ];
     assert_eq!(
         others,
-        [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
+        [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22]
     );
 }
 

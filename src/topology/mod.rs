@@ -2,8 +2,10 @@
 
 mod cpufreq;
 mod kinds;
+mod ticks;
 
 pub use cpufreq::Governors;
+pub use ticks::tickless_cpus;
 
 use std::collections::BTreeSet;
 

@@ -63,6 +63,7 @@ fn decision(feature: Feature, config: &Config) -> u64 {
         Feature::AtOnce => config.takes_home.into(),
         Feature::Yields => config.yields_count.into(),
         Feature::Stealing => config.steals.into(),
+        Feature::Tickless => config.tickless.into(),
         Feature::DirectDispatch => config.dispatch_direct.into(),
         Feature::Placement => config.placement_counts.into(),
         Feature::KernelThreads => config.kthreads_direct.into(),

@@ -1,7 +1,10 @@
 //! Placement, and CPUs that are busy with interrupts.
 
 use proptest::prelude::*;
-use scx_gamer::policy::{BOOST_MAX, CpuKind, SHARE_ALL, cpus_first, irq_busy_next, irq_share_next};
+use scx_gamer::policy::{
+    BOOST_MAX, CpuKind, NODE_COST_NS, SHARE_ALL, cpus_first, home_wait_ns, irq_busy_next,
+    irq_share_next, leaves_node,
+};
 
 use crate::inputs;
 
@@ -27,6 +30,17 @@ proptest! {
     #[test]
     fn whatever_is_boosted_looks_among_the_fast_cpus_first(boost in 1..=BOOST_MAX, back: bool) {
         prop_assert_eq!(cpus_first(boost, back), Some(CpuKind::Fast));
+    }
+
+    #[test]
+    fn nobody_leaves_its_node_to_save_less_than_that_costs(
+        puts_off: bool, others: bool, ran_ns in inputs::span_ns(), slice_ns in inputs::span_ns(),
+    ) {
+        let wait_ns = home_wait_ns(puts_off, others, ran_ns, slice_ns);
+        prop_assert!(wait_ns <= slice_ns);
+        prop_assert_eq!(leaves_node(wait_ns), wait_ns > NODE_COST_NS);
+        prop_assert!(!(puts_off && leaves_node(wait_ns)), "it has a CPU at once");
+        prop_assert!(!others || puts_off || wait_ns == slice_ns, "and others go first");
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl Parts {
                 | Feature::Yields
                 | Feature::RoleSlices
                 | Feature::Locality
-                | Feature::Stealing => {}
+                | Feature::Stealing
+                | Feature::Tickless => {}
             }
         }
         parts

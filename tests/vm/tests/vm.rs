@@ -28,6 +28,8 @@ const OUTSIDE: &str = "guest::outside::";
 const TOPOLOGY: &str = "guest::topology::";
 /// Needs no shape, and does more on one where idle CPUs differ.
 const INTERRUPTS: &str = "guest::interrupts::";
+/// Needs a CPU that the kernel may run without a tick.
+const TICKS: &str = "guest::ticks::";
 const MALFORMED_BTF: &str = "guest::malformed_btf::";
 /// A kernel on which no scheduler loads.
 const MALFORMED_BTF_KERNEL: &str = "7.2.12+deb13-amd64";
@@ -156,6 +158,20 @@ fn systemd_boots_and_passes_the_exit_code() {
 }
 
 #[test]
+fn a_cpu_without_a_tick_is_kept_so_and_shared_on_6_18() {
+    let machine = Machine {
+        clock: Clock::Counted,
+        append: format!("nohz_full={}", guest::ticks::CPU),
+        limit: LIMIT,
+        ..Machine::default()
+    };
+    let outcome = boot("6.18", &machine, &this_program(&[TICKS]))
+        .finish(&mut show_as("nohz_full"))
+        .unwrap();
+    assert_eq!(outcome.code, 0);
+}
+
+#[test]
 fn threads_of_gpu_interrupts_are_known_where_there_are_any() {
     let machine = Machine {
         clock: Clock::Counted,
@@ -186,7 +202,7 @@ fn limit_ends_the_vm_and_says_so() {
 /// Runs every ignored test of this program that needs nothing from outside in one boot, and
 /// compares what the verifier counted.
 fn all_guest_tests(kernel: &str) {
-    let skipped = [OUTSIDE, TOPOLOGY, MALFORMED_BTF];
+    let skipped = [OUTSIDE, TOPOLOGY, TICKS, MALFORMED_BTF];
     let command = this_program(&skipped.map(|name| ["--skip", name]).concat());
     let output = passes(kernel, kernel, Shape::flat(2), &command);
     support::verifier_counts::check(kernel, &output);

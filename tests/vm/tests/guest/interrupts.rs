@@ -98,7 +98,8 @@ fn wake_beside_interrupts() -> Vec<usize> {
     })
 }
 
-fn go_to(cpu: usize) {
+/// Binds the thread that calls it to this CPU.
+pub(super) fn go_to(cpu: usize) {
     let mut only = CpuSet::new();
     only.set(cpu).unwrap();
     sched_setaffinity(Pid::from_raw(0), &only).unwrap();

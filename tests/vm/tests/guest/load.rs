@@ -4,10 +4,13 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::process::Command;
+use std::sync::Barrier;
+use std::thread::{park_timeout, scope};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use gamesim::comparison::CompareReport;
+use nix::sched::sched_getcpu;
 use nix::sys::signal::Signal;
 use scx_gamer::config::Feature;
 use waittrace::WaitReport;
@@ -142,6 +145,44 @@ fn beyond_their_bound_boosted_threads_leave_the_others_more() {
     let (more_loops, bounded) = played("30");
     assert_eq!(not_admitted, 0);
     assert!(bounded > 0 && more_loops > loops);
+}
+
+/// Six threads that all wake at once, and none of them for long.
+#[test]
+#[ignore = "runs inside the VM"]
+fn while_there_is_time_a_cpu_takes_who_last_ran_there() {
+    require_vm();
+    let warm_takes = |flags: &[&str]| {
+        let mut daemon = Daemon::start(flags);
+        let all_wake = Barrier::new(6);
+        let went = scope(|threads| {
+            let work = || {
+                let at_work = |_| {
+                    all_wake.wait();
+                    let began = Instant::now();
+                    while began.elapsed() < Duration::from_millis(2) {}
+                    let cpu = sched_getcpu().unwrap();
+                    park_timeout(Duration::from_millis(20));
+                    cpu
+                };
+                let cpus: Vec<usize> = (0..100).map(at_work).collect();
+                cpus.windows(2).filter(|pair| pair[0] != pair[1]).count()
+            };
+            let all: Vec<_> = (0..6).map(|_| threads.spawn(work)).collect();
+            all.into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum::<usize>()
+        });
+        daemon.assert_in_charge();
+        let metrics = daemon.metrics();
+        println!(
+            "{flags:?}: {went} of 600 times on another CPU than before; {} warm takes, {:?}",
+            metrics.dispatch_warm, metrics.llcs
+        );
+        metrics.dispatch_warm
+    };
+    assert_eq!(warm_takes(&["--without", "locality"]), 0);
+    assert!(warm_takes(&[]) > 0);
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod signals;
 mod storage;
 mod storms;
 mod sync;
+pub(crate) mod ticks;
 pub(crate) mod topology;
 pub(crate) mod verifier;
 mod weston;
