@@ -17,6 +17,7 @@ use scx_gamer::policy::{
 
 use crate::parts::Parts;
 use crate::script::{MS, Pattern, Rng, SEC, Spec, Task};
+use crate::seeds::Fingerprint;
 
 pub(crate) const SLICE_NS: u64 = 3 * MS;
 pub(crate) const SLICE_NS_MIN: u64 = MS / 2;
@@ -149,12 +150,13 @@ pub(crate) struct Machine {
     idle_cpus: BTreeSet<usize>,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     event_cnt: u64,
-    seed: u64,
     rng: Rng,
     parts: Parts,
     pub(crate) preempt_cnt: u64,
     pub(crate) stolen: Stolen,
     pub(crate) effort: Effort,
+    /// Of all turns, when and where they begin and end.
+    pub(crate) fingerprint: Fingerprint,
 }
 
 impl Machine {
@@ -175,12 +177,12 @@ impl Machine {
             idle_cpus: (0..cpu_cnt).collect(),
             events: BinaryHeap::new(),
             event_cnt: 0,
-            seed,
             rng: Rng(seed),
             parts: Parts::ALL,
             preempt_cnt: 0,
             stolen: Stolen::default(),
             effort: Effort::default(),
+            fingerprint: Fingerprint::default(),
         };
         for task in 0..specs.len() {
             if !specs.iter().any(|spec| spec.wakes == Some(task)) {
@@ -258,8 +260,7 @@ impl Machine {
                 assert!(
                     self.cpus[cpu].own_queue.is_empty()
                         && !shared_work.iter().any(|&&task| self.may_run(task, cpu)),
-                    "seed {}: CPU {cpu} idles at {at_ns} ns",
-                    self.seed
+                    "CPU {cpu} idles at {at_ns} ns",
                 );
             }
         }
@@ -513,6 +514,7 @@ impl Machine {
             return;
         };
         let ran_ns = self.now_ns - self.cpus[cpu].run_start_ns;
+        self.fingerprint.add([self.now_ns, cpu as u64, ran_ns]);
         self.note_boosted_run(cpu, prev, ran_ns);
         let task_ctx = &mut self.tasks[prev];
         self.vtime_ns = vtime_advance(self.vtime_ns, task_ctx.vruntime_ns, ran_ns);
@@ -658,8 +660,7 @@ impl Machine {
             };
             assert!(
                 age(other).is_none() || !goes_first,
-                "seed {}: LLC {llc} steals from {stolen} before {other} at {} ns",
-                self.seed,
+                "LLC {llc} steals from {stolen} before {other} at {} ns",
                 self.now_ns
             );
         }
@@ -730,6 +731,7 @@ impl Machine {
         let slice_end_ns = (self.now_ns + slice_ns).next_multiple_of(TICK_NS);
         let end_ns = slice_end_ns.min(self.now_ns.saturating_add(self.tasks[task].run_left_ns));
         self.idle_cpus.remove(&cpu);
+        self.fingerprint.add([self.now_ns, cpu as u64, task as u64]);
         self.tasks[task].cpu = cpu;
         let running = &mut self.cpus[cpu];
         running.running = Some(task);

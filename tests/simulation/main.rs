@@ -5,3 +5,4 @@ mod laws;
 mod machine;
 mod parts;
 mod script;
+mod seeds;
