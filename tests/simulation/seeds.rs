@@ -131,7 +131,7 @@ mod tests {
             let error = parse_seed(value).expect_err("it is not a number of 64 bits");
             assert!(error.starts_with(&format!("SIMULATION_SEED={value:?} is not a seed")));
         }
-        let law = "laws::equal_weights_get_equal_shares";
+        let law = "laws::shares::equal_weights_get_equal_shares";
         let (output, said) = run_tests(Some("seven"), &["--exact", law]);
         assert!(!output.status.success(), "{said}");
         let stdout = String::from_utf8_lossy(&output.stdout);
