@@ -3,6 +3,7 @@
 mod boosts;
 mod chains;
 mod frames;
+mod misses;
 mod placement;
 mod regime;
 mod shares;
