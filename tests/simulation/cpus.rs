@@ -38,6 +38,8 @@ pub(crate) struct Cpu {
     pub(crate) packed: Option<usize>,
     pub(crate) yields: bool,
     pub(crate) ran_ns: u64,
+    /// The last window in which it began to run something.
+    pub(crate) last_used: u64,
     pub(crate) boosted_ran: RanByBoost,
     pub(crate) own_admission: Admission,
     pub(crate) perf: PerfTarget,
@@ -61,6 +63,7 @@ impl Cpu {
             packed: None,
             yields: false,
             ran_ns: 0,
+            last_used: 0,
             boosted_ran: RanByBoost::default(),
             own_admission: Admission::default(),
             perf: PerfTarget::default(),
@@ -126,6 +129,14 @@ impl Machine {
     pub(crate) fn with_fast_cpus(mut self, fast_cnt: usize) -> Self {
         for cpu in &mut self.cpus[fast_cnt..] {
             cpu.kind = CpuKind::Other;
+        }
+        self
+    }
+
+    /// The same machine, all of whose tasks are born on one CPU.
+    pub(crate) fn with_one_birthplace(mut self) -> Self {
+        for task in &mut self.tasks {
+            task.cpu = 0;
         }
         self
     }

@@ -1,5 +1,7 @@
 //! The display: its flips, what waits for them, and the windows that input events open.
 
+use std::collections::VecDeque;
+
 use scx_gamer::config::Feature;
 use scx_gamer::policy::{
     FrameClock, flip_shows, frame_flip, frame_near_16ths, in_window, window_extend,
@@ -17,11 +19,15 @@ pub(crate) struct Display {
     pub(crate) interval_ns: u64,
     /// The tasks that begin the next frame at each refresh.
     starts: Vec<usize>,
+    /// When the frames were begun that are not yet done.
+    begun_ns: VecDeque<u64>,
     asked_ns: Option<u64>,
     clock: FrameClock,
     pub(crate) shown_cnt: u64,
     /// Refreshes at which there was nothing new to be shown.
     pub(crate) missed_cnt: u64,
+    /// Frames that were not done by the refresh after the one at which they were begun.
+    pub(crate) late_cnt: u64,
 }
 
 /// Windows are opened by input events, and closed by time or by the flip that shows the result.
@@ -37,10 +43,12 @@ impl Machine {
         self.display = Some(Display {
             interval_ns,
             starts,
+            begun_ns: VecDeque::new(),
             asked_ns: None,
             clock: FrameClock::default(),
             shown_cnt: 0,
             missed_cnt: 0,
+            late_cnt: 0,
         });
         self.push_event(interval_ns, Event::Refresh);
         self
@@ -63,6 +71,8 @@ impl Machine {
         for task in starts {
             // Who has not finished the last frame does not begin one more.
             if self.tasks[task].due_cnt == 0 {
+                let display = self.display.as_mut().expect("BUG: just seen");
+                display.begun_ns.push_back(self.now_ns);
                 self.wake(task);
             }
         }
@@ -72,6 +82,9 @@ impl Machine {
         let clock_ns = self.clock_ns();
         if let Some(display) = &mut self.display {
             display.asked_ns = Some(clock_ns);
+            let begun_ns = display.begun_ns.pop_front();
+            let took_ns = self.now_ns - begun_ns.expect("BUG: a frame that nobody began");
+            display.late_cnt += u64::from(took_ns > display.interval_ns);
         }
     }
 

@@ -5,6 +5,7 @@ mod chains;
 mod frames;
 mod misses;
 mod placement;
+mod power;
 mod regime;
 mod shares;
 

@@ -1,5 +1,6 @@
 //! What is counted over windows: boosted load, the regime of each LLC, and how fast a CPU has to be.
 
+use scx_gamer::config::Feature;
 use scx_gamer::policy::{
     BOOST_MAX, BoostedLoad, PERF_ALL, PerfInput, RAN_UNIT_NS, boost_floor, load_pct, load_roll,
     perf_needs_all, perf_target, regime_next,
@@ -140,6 +141,14 @@ impl PerfTarget {
 }
 
 impl Machine {
+    /// The same machine with a clock rate for each CPU, which follows the target.
+    pub(crate) fn with_governor(mut self) -> Self {
+        for cpu in &mut self.cpus {
+            cpu.perf.governed = self.parts.has(Feature::Cpuperf);
+        }
+        self
+    }
+
     /// Counts a run, and for admission under the boost that was earned.
     pub(crate) fn note_run(&mut self, cpu: usize, task: usize, ran_ns: u64) {
         let boost = self.earned_boost(task);
@@ -151,6 +160,16 @@ impl Machine {
         *ran = ran.wrapping_add(units);
         own.own_admission.roll(now_ns, &own.boosted_ran, 1, bound);
         self.roll_llc(self.cpus[cpu].llc);
+    }
+
+    /// A turn begins on this CPU.
+    pub(crate) fn note_use(&mut self, cpu: usize) {
+        let window = self.now_ns / WINDOW_NS + 1;
+        let last_used = &mut self.cpus[cpu].last_used;
+        if *last_used != window {
+            *last_used = window;
+            self.used_cnt += 1;
+        }
     }
 
     fn roll_llc(&mut self, llc: usize) {

@@ -60,6 +60,10 @@ pub(crate) struct Machine {
     rng: Rng,
     pub(crate) parts: Parts,
     pub(crate) preempt_cnt: u64,
+    /// How often an idle CPU began to run something.
+    pub(crate) wakeup_cnt: u64,
+    /// In how many windows of how many CPUs turns began.
+    pub(crate) used_cnt: u64,
     pub(crate) stolen: Stolen,
     pub(crate) effort: Effort,
     pub(crate) placed: Placed,
@@ -95,6 +99,8 @@ impl Machine {
             rng: Rng(seed),
             parts: Parts::ALL,
             preempt_cnt: 0,
+            wakeup_cnt: 0,
+            used_cnt: 0,
             stolen: Stolen::default(),
             effort: Effort::default(),
             placed: Placed::default(),
@@ -118,10 +124,11 @@ impl Machine {
     /// Advances to `end_ns` of virtual time; panics if a CPU idles beside a task it could run, or
     /// steals in another order than it should.
     pub(crate) fn run(mut self, end_ns: u64) -> Self {
-        while let Some(Reverse((at_ns, _, event))) = self.events.pop() {
+        while let Some(&Reverse((at_ns, _, event))) = self.events.peek() {
             if at_ns > end_ns {
                 break;
             }
+            self.events.pop();
             self.now_ns = at_ns;
             match event {
                 Event::Wake(task) => self.on_wake(task),
@@ -294,7 +301,9 @@ impl Machine {
             regime.busy,
         );
         let was_idle = self.idle_cpus.remove(&cpu);
+        self.wakeup_cnt += u64::from(was_idle);
         self.fingerprint.add([self.now_ns, cpu as u64, task as u64]);
+        self.note_use(cpu);
         self.tasks[task].cpu = cpu;
         let running = &mut self.cpus[cpu];
         running.running = Some(task);
