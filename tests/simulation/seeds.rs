@@ -5,6 +5,8 @@ use std::env::VarError;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use crate::script::Rng;
+
 /// The seed that each law is tried with instead of its own ones.
 const VARIABLE: &str = "SIMULATION_SEED";
 
@@ -42,6 +44,12 @@ fn how_to_replay(law: &str, seed: u64) -> String {
     )
 }
 
+/// The seeds of so many runs that are judged together, as one of them alone says little.
+pub(crate) fn seeds_of_runs(seed: u64, run_cnt: usize) -> impl Iterator<Item = u64> {
+    let mut rng = Rng(seed);
+    std::iter::repeat_with(move || rng.next()).take(run_cnt)
+}
+
 /// Tells runs apart by all that happened in them, in its order.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint(u64);
@@ -69,7 +77,7 @@ mod tests {
         for_each_seed(7..9, |seed| {
             let fingerprint = |seed| any_mix(seed).run(SEC).fingerprint;
             assert_eq!(fingerprint(seed), fingerprint(seed));
-            assert_ne!(fingerprint(seed), fingerprint(seed + 1));
+            assert_ne!(fingerprint(seed), fingerprint(seed.wrapping_add(1)));
         });
     }
 

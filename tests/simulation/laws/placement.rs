@@ -62,7 +62,7 @@ fn boosted_tasks_get_the_fast_cores_and_nobody_a_half_while_a_whole_one_is_idle(
             "beside a busy sibling, boosted on a slow core (per mille of the wake-ups), boosted runs slowed \
              by (per cent): {with:?}, without placement {without:?}"
         );
-        assert!(with[0] == 0 && with[1] == 0 && with[2] < 10);
-        assert!(without[0] > 100 && without[1] > 100 && without[2] > 25);
+        assert_eq!(with[..2], [0, 0]);
+        assert!(without[0] > 100 && without[1] > 100 && 2 * with[2] < without[2]);
     });
 }
