@@ -1,68 +1,78 @@
 //! The parts of the policy that can be switched off, as far as the simulated machine has them.
 
+use clap::ValueEnum;
 use scx_gamer::config::Feature;
-use scx_gamer::policy::{CREDIT_NS, HEAD_START_NS, share_bound};
+use scx_gamer::policy::{BACKGROUND_NS, CREDIT_NS, HEAD_START_NS, share_bound};
 
 use crate::machine::{SLICE_NS, SLICE_NS_MIN};
 
 /// What the scheduler's knobs say of these parts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parts {
-    pub(crate) boosts: bool,
-    pub(crate) misses: bool,
-    /// The share of CPU time that boosted tasks may take, see `share_bound`; 0: no bound.
-    pub(crate) boosted_max: u32,
-    pub(crate) recent_run: bool,
-    pub(crate) preempts: bool,
-    pub(crate) credit_ns: u64,
-    pub(crate) head_start_ns: u64,
-    pub(crate) slice_ns_min: u64,
+    /// Bit `1 << feature`. Those that the machine does not have make no difference.
+    pub(crate) features: u32,
+    /// The regime depends on the one before, and on the load before.
+    pub(crate) regime_lasts: bool,
+    /// `--power-save`
+    pub(crate) saves_power: bool,
 }
 
 impl Parts {
     pub(crate) const ALL: Self = Self {
-        boosts: true,
-        misses: true,
-        boosted_max: share_bound(90),
-        recent_run: true,
-        preempts: true,
-        credit_ns: CREDIT_NS,
-        head_start_ns: HEAD_START_NS,
-        slice_ns_min: SLICE_NS_MIN,
+        features: u32::MAX,
+        regime_lasts: true,
+        saves_power: false,
     };
 
-    /// All but these; none of those that the machine does not have makes a difference.
-    pub(crate) fn without(features: &[Feature]) -> Self {
-        let mut parts = Self::ALL;
-        for feature in features {
-            match feature {
-                Feature::Boost => parts.boosts = false,
-                Feature::Misses => parts.misses = false,
-                Feature::Admission => parts.boosted_max = 0,
-                Feature::RecentRun => parts.recent_run = false,
-                Feature::Preempt => parts.preempts = false,
-                Feature::SleepCredit => parts.credit_ns = 0,
-                Feature::HeadStart => parts.head_start_ns = 0,
-                Feature::BusySlices => parts.slice_ns_min = SLICE_NS,
-                Feature::InputWindow
-                | Feature::FrameClock
-                | Feature::Rates
-                | Feature::Loans
-                | Feature::DirectDispatch
-                | Feature::Placement
-                | Feature::RtWaits
-                | Feature::Inheritance
-                | Feature::Cpuperf
-                | Feature::KernelThreads
-                | Feature::Background
-                | Feature::AtOnce
-                | Feature::Yields
-                | Feature::RoleSlices
-                | Feature::Locality
-                | Feature::Stealing
-                | Feature::Tickless => {}
-            }
+    /// Those that take part unless told otherwise.
+    pub(crate) fn by_default() -> Self {
+        let features = Feature::value_variants().iter();
+        features
+            .filter(|feature| !feature.is_default())
+            .fold(Self::ALL, |parts, &feature| parts.without(feature))
+    }
+
+    pub(crate) fn with(self, feature: Feature) -> Self {
+        Self {
+            features: self.features | 1 << feature as u32,
+            ..self
         }
-        parts
+    }
+
+    pub(crate) fn without(self, feature: Feature) -> Self {
+        Self {
+            features: self.features & !(1 << feature as u32),
+            ..self
+        }
+    }
+
+    pub(crate) fn has(self, feature: Feature) -> bool {
+        self.features & 1 << feature as u32 != 0
+    }
+
+    /// `value` with this part, else `otherwise`.
+    fn choose<T>(self, feature: Feature, value: T, otherwise: T) -> T {
+        if self.has(feature) { value } else { otherwise }
+    }
+
+    pub(crate) fn credit_ns(self) -> u64 {
+        self.choose(Feature::SleepCredit, CREDIT_NS, 0)
+    }
+
+    pub(crate) fn head_start_ns(self) -> u64 {
+        self.choose(Feature::HeadStart, HEAD_START_NS, 0)
+    }
+
+    pub(crate) fn background_ns(self) -> u64 {
+        self.choose(Feature::Background, BACKGROUND_NS, 0)
+    }
+
+    pub(crate) fn slice_ns_min(self) -> u64 {
+        self.choose(Feature::BusySlices, SLICE_NS_MIN, SLICE_NS)
+    }
+
+    /// The share of CPU time that boosted tasks may take, see `share_bound`; 0: no bound.
+    pub(crate) fn boosted_max(self) -> u32 {
+        self.choose(Feature::Admission, share_bound(90), 0)
     }
 }

@@ -1,6 +1,6 @@
 //! What a simulated task is and does, and what it got.
 
-use scx_gamer::policy::{WEIGHT_DEFAULT, inv_weight};
+use scx_gamer::policy::{LOAN_MAX, RateState, WAITERS_MAX, WEIGHT_DEFAULT, Waiter, inv_weight};
 
 pub(crate) const US: u64 = 1_000;
 pub(crate) const MS: u64 = 1_000 * US;
@@ -55,6 +55,26 @@ pub(crate) struct Spec {
     pub(crate) node: Option<usize>,
     /// The task that wakes when this one's run ends: the next stage of a pipeline.
     pub(crate) wakes: Option<usize>,
+    /// Whether it says itself that it can wait.
+    pub(crate) background: bool,
+    /// Whether it is woken by input events.
+    pub(crate) reads_input: bool,
+    /// What the next flip does for it.
+    pub(crate) frames: Frames,
+    /// Locks that each run takes after one and two quarters of it, and lets go after the third.
+    pub(crate) locks: [Option<usize>; 2],
+    /// Its run ends no sooner than this task sleeps; until then it calls `sched_yield`.
+    pub(crate) spins_for: Option<usize>,
+}
+
+/// What a task has to do with the display.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Frames {
+    None,
+    /// It submits to the GPU.
+    Draws,
+    /// It asks for a flip when its run ends.
+    Shows,
 }
 
 impl Spec {
@@ -66,6 +86,11 @@ impl Spec {
             pinned_cpu: None,
             node: None,
             wakes: None,
+            background: false,
+            reads_input: false,
+            frames: Frames::None,
+            locks: [None; 2],
+            spins_for: None,
         }
     }
 
@@ -111,17 +136,36 @@ pub(crate) struct Task {
     /// Score of late turns.
     pub(crate) missed: u32,
     pub(crate) late_cnt: u64,
+    /// The longest that a turn began after its deadline.
+    pub(crate) late_max_ns: u64,
+    pub(crate) rate: RateState,
+    pub(crate) loan: u32,
+    pub(crate) yield_cnt: u32,
+    /// Who waits for a lock that it holds.
+    pub(crate) waiters: [Waiter; WAITERS_MAX],
+    pub(crate) inherited: u32,
+    /// The lock that it waits for, and since when.
+    pub(crate) waits_for: Option<(usize, u64)>,
+    /// How many quarters of the run's locks are behind it.
+    pub(crate) quarters_done: u64,
     pub(crate) wait_start_ns: u64,
     /// Whether the present wait began with a sleep's end.
     pub(crate) woken: bool,
-    /// What is left of the present run.
+    /// The present run, as long as it is at full speed, and what is left of it.
+    pub(crate) run_ns: u64,
     pub(crate) run_left_ns: u64,
-    /// Runs that are due (a stage may be woken again before it is done).
+    /// Runs that are due (a stage may be woken again before it is done); 0: it sleeps.
     pub(crate) due_cnt: u64,
-    pub(crate) asleep: bool,
     pub(crate) ran_ns: u64,
+    /// What it has done meanwhile, in time at full speed.
+    pub(crate) work_ns: u64,
     pub(crate) wait_max_ns: u64,
     pub(crate) wakeup_waits_ns: Vec<u64>,
+    pub(crate) lock_waits_ns: Vec<u64>,
+    /// Runs that it has finished.
+    pub(crate) done_cnt: u64,
+    /// How often it was lent how much.
+    pub(crate) loan_cnts: [u64; LOAN_MAX as usize + 1],
 }
 
 impl Task {
@@ -137,24 +181,38 @@ impl Task {
             span_ns: 0,
             missed: 0,
             late_cnt: 0,
+            late_max_ns: 0,
+            rate: RateState::default(),
+            loan: 0,
+            yield_cnt: 0,
+            waiters: [Waiter::default(); WAITERS_MAX],
+            inherited: 0,
+            waits_for: None,
+            quarters_done: 0,
             wait_start_ns: 0,
             woken: false,
+            run_ns: 0,
             run_left_ns: 0,
             due_cnt: 0,
-            asleep: true,
             ran_ns: 0,
+            work_ns: 0,
             wait_max_ns: 0,
             wakeup_waits_ns: Vec::new(),
+            lock_waits_ns: Vec::new(),
+            done_cnt: 0,
+            loan_cnts: [0; LOAN_MAX as usize + 1],
         }
     }
 
     /// A quantile (0..=100 %) of the waits after a wakeup, in ns.
     pub(crate) fn wakeup_wait_ns(&self, pct: usize) -> u64 {
-        let mut waits = self.wakeup_waits_ns.clone();
-        waits.sort_unstable();
-        waits
-            .get((waits.len() * pct / 100).min(waits.len().saturating_sub(1)))
-            .copied()
-            .unwrap_or(0)
+        quantile(self.wakeup_waits_ns.clone(), pct)
     }
+}
+
+/// A quantile (0..=100 %) of these; 0 of none.
+pub(crate) fn quantile(mut values: Vec<u64>, pct: usize) -> u64 {
+    values.sort_unstable();
+    let at = (values.len() * pct / 100).min(values.len().saturating_sub(1));
+    values.get(at).copied().unwrap_or(0)
 }
