@@ -2,6 +2,8 @@
 //! wakes runs where it should. Method: the game and two hogs per CPU; the time that each CPU did not
 //! idle. Threads that work and sleep in turn; where they were when.
 
+mod nodes;
+
 use std::collections::HashSet;
 use std::env;
 use std::fs;
@@ -9,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use gamesim::work::burn;
 use nix::mount::{MsFlags, mount, umount};
 use nix::sched::sched_getcpu;
 use nix::unistd::gettid;
@@ -244,7 +247,7 @@ fn side_by_side(count: u32, in_background: bool) -> Vec<Seen> {
             seen.woke_on.push(own);
             let woke = Instant::now();
             while woke.elapsed() < WORK {
-                std::hint::spin_loop();
+                burn(1_000);
             }
             let others = places.iter().enumerate().filter(|(idx, _)| *idx != me);
             let others = others.map(|(_, place)| place.load(Ordering::SeqCst));
