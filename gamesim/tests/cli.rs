@@ -32,6 +32,20 @@ fn play(more: &[&str]) -> RunReport {
     serde_json::from_slice(&output.stdout).expect("a report")
 }
 
+/// Plays for longer and longer until the report is `as_wanted`: how soon a busy machine lets who is at nice 19
+/// begin is nobody's promise. The last report.
+fn play_until(as_wanted: impl Fn(&RunReport) -> bool, more: &[&str]) -> RunReport {
+    let mut report = play(more);
+    for seconds in [2, 8, 32] {
+        if as_wanted(&report) {
+            break;
+        }
+        let seconds = format!("--seconds={seconds}");
+        report = play(&[&[seconds.as_str()], more].concat());
+    }
+    report
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -130,7 +144,11 @@ fn paced_frames_follow_the_timer_and_loads_report_their_work() {
 #[test]
 fn chat_stream_and_shaders_do_their_work_beside_and_inside_the_game() {
     // In the order given, although shaders run inside the game and the others beside it.
-    let report = play(&["--load=chat=7:nice19,shaders=2,stream=2"]);
+    let all_work = |report: &RunReport| {
+        let mut loads = report.background.iter();
+        loads.all(|load| load.loops > 0 && load.jobs > 0)
+    };
+    let report = play_until(all_work, &["--load=chat=7:nice19,shaders=2,stream=2"]);
     let [chat, shaders, stream] = &report.background[..] else {
         panic!("{:?}", report.background);
     };

@@ -20,6 +20,8 @@ use scx_gamer::detect::process::{ProcessEvent, ProcessEvents};
 use tempfile::TempDir;
 
 pub(crate) const BOUND: Duration = Duration::from_secs(1);
+/// Until a program that was started runs: its files come from the host.
+pub(crate) const STARTED: Duration = Duration::from_secs(20);
 /// A look through `/proc` comes at most once a second, and takes its time in a guest.
 pub(crate) const FAMILY_BOUND: Duration = Duration::from_secs(3);
 /// Long enough for every look that is going to happen at a young process.
@@ -175,7 +177,7 @@ pub(crate) fn await_end_of_leader(pid: u32) {
     let start = Instant::now();
     let path = format!("/proc/{pid}/stat");
     while !fs::read_to_string(&path).is_ok_and(|stat| stat.contains(") Z ")) {
-        assert!(start.elapsed() < Duration::from_secs(20), "it stays");
+        assert!(start.elapsed() < STARTED, "it stays");
         std::thread::yield_now();
     }
 }
@@ -204,7 +206,7 @@ pub(crate) fn await_running(program: &Path, but: u32, cnt: usize) -> Vec<u32> {
     let start = Instant::now();
     loop {
         let pids = running(program, but);
-        if pids.len() == cnt || start.elapsed() > BOUND {
+        if pids.len() == cnt || start.elapsed() > STARTED {
             assert_eq!(pids.len(), cnt, "{}", program.display());
             return pids;
         }

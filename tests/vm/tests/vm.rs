@@ -58,12 +58,14 @@ fn other_packages_and_smt_on_newest_7() {
 
 #[test]
 fn two_caches_on_6_18() {
-    topology_test("6.18 2 LLCs", Shape::new(Some(4), 2, None, 1, 1));
+    topology_test("6.18 2 LLCs", 2, Shape::new(Some(4), 2, None, 1, 1));
 }
 
 #[test]
 fn two_nodes_and_sixteen_cpus_on_6_18() {
-    topology_test("6.18 2 nodes 16 CPUs", Shape::new(Some(16), 2, None, 2, 2));
+    // Two caches on each.
+    let shape = Shape::new(Some(16), 4, None, 2, 2);
+    topology_test("6.18 2 nodes 16 CPUs", 4, shape);
 }
 
 /// Goal: the profile names what each callback executes. Method: ten million instructions of a guest in which
@@ -234,9 +236,10 @@ fn package_tests(kernel: &str) {
     );
 }
 
-fn topology_test(name: &str, shape: vmtest::failure::Result<Shape>) {
+fn topology_test(name: &str, llcs: u32, shape: vmtest::failure::Result<Shape>) {
     let command = this_program(&[TOPOLOGY, INTERRUPTS]);
-    let command = command.env(guest::topology::LLCS, "2").unwrap();
+    let llcs = llcs.to_string();
+    let command = command.env(guest::topology::LLCS, &llcs).unwrap();
     passes("6.18", name, shape, &command);
 }
 

@@ -1,18 +1,16 @@
 //! Goal: a person can ask what a process' threads are held for, and why. Method: the program itself
 //! beside a daemon, about the game, about strangers to it, and about nobody.
 
+use std::fs;
 use std::process::{Command, Output, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use super::require_vm;
 use crate::support::daemon::Daemon;
-use crate::support::game::Game;
-use crate::support::{built, start};
+use crate::support::game::{Game, inject, mouse, node_of};
+use crate::support::{Running, built, start, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Until a thread that has begun is seen, and before that is forgotten.
-const SEEN: Duration = Duration::from_millis(300);
 
 fn explain(pid: u32) -> Output {
     let mut command = Command::new(built("scx_gamer"));
@@ -23,12 +21,16 @@ fn explain(pid: u32) -> Output {
         .unwrap()
 }
 
-pub(crate) fn explained(pid: u32) -> String {
+fn explained(pid: u32) -> String {
     let output = explain(pid);
     let text = String::from_utf8(output.stdout).unwrap();
     println!("{text}");
     assert_eq!(output.status.code(), Some(0), "{:?}", output.stderr);
     text
+}
+
+fn pid_of(process: &Running) -> u32 {
+    u32::try_from(process.pid().as_raw()).unwrap()
 }
 
 /// The lines about the thread of this name.
@@ -83,18 +85,28 @@ fn threads_are_explained_with_their_roles_and_evidence() {
     );
 
     // Somebody else who reads input, and somebody who is not ours.
+    let mut mouse = mouse();
+    let reads = format!("if={}", node_of(&mut mouse).display());
     let mut reader = Command::new("dd");
-    reader.args(["if=/dev/input/event0", "of=/dev/null", "bs=24"]);
+    reader.args([&reads, "of=/dev/null", "bs=24"]);
     let reader = start(reader.stderr(Stdio::null()));
-    let rt = start(Command::new("chrt").args(["-f", "1", "sleep", "1000"]));
-    thread::park_timeout(SEEN);
-    let text = explained(u32::try_from(reader.pid().as_raw()).unwrap());
-    assert!(text.contains("no part of the game"), "{text}");
+    let mut text = String::new();
+    let known = wait_for(PATIENCE, || {
+        // A read that waits is forgotten after a while: so there is always a new one.
+        inject(&mut mouse, 2, None);
+        text = explained(pid_of(&reader));
+        text.contains("input: ")
+    });
+    assert!(known && text.contains("no part of the game"), "{text}");
     let lines = of_thread(&text, "dd");
     let refused = |line: &&str| line.contains("input: ") && line.contains("does not count");
     assert!(lines.iter().any(refused), "{text}");
     assert!(lines[0].contains("for normal"), "{text}");
-    let text = explained(u32::try_from(rt.pid().as_raw()).unwrap());
+    let rt = start(Command::new("chrt").args(["-f", "1", "sleep", "1000"]));
+    let comm = format!("/proc/{}/comm", rt.pid());
+    let is_asleep = || fs::read_to_string(&comm).unwrap() == "sleep\n";
+    assert!(wait_for(PATIENCE, is_asleep), "chrt starts a program");
+    let text = explained(pid_of(&rt));
     assert!(
         of_thread(&text, "sleep")[0].contains("RT, not ours"),
         "{text}"

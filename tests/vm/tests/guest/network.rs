@@ -105,9 +105,15 @@ fn network_role_ends_after_the_traffic_and_is_not_inherited_with_the_pid() {
 
     drop(game);
     daemon.wait_for_log("the game has ended");
-    fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).unwrap();
-    let mut stranger = start();
-    assert_eq!(stranger.pid(), pid);
+    let mut stranger = None;
+    // Whoever starts something between the two has taken the id: once more.
+    let has_pid = wait_for(Duration::from_secs(60), || {
+        fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).unwrap();
+        stranger = Some(start()).filter(|stranger| stranger.pid() == pid);
+        stranger.is_some()
+    });
+    assert!(has_pid, "process id {pid} is not to be had");
+    let mut stranger = stranger.unwrap();
     stranger.begin();
     let before = (stints("network"), stints("game"));
     let inherits = || (stints("network"), stints("game")) != before;

@@ -14,7 +14,7 @@ use scx_gamer::intf;
 
 use super::require_vm;
 use super::roles::seen_lately;
-use crate::support::{Running, start, wait_for};
+use crate::support::{Running, start, stay_awake, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const DIR: &str = "/run/pipewire_test";
@@ -90,7 +90,8 @@ fn write_silence(path: &Path) {
     file.set_len(u64::from(bytes) + 44).unwrap();
 }
 
-/// What `pw-link` answers; by itself it waits for the server without end.
+/// What `pw-link` answers; by itself it waits for the server without end. Its time counts from when its own
+/// files are there, as long as this side stays awake.
 fn pw_link(args: &[&str]) -> (bool, String) {
     let mut link = command("timeout", "client.conf");
     link.args(["10", "pw-link"]).args(args);
@@ -109,6 +110,7 @@ fn play() -> (Running, Running) {
     fs::write(dir.join("client.conf"), CLIENT).unwrap();
     let silence = dir.join("silence.wav");
     write_silence(&silence);
+    let _awake = stay_awake();
     let server = start(&mut command("pipewire", "server.conf"));
     // Not just its socket: who comes before it listens is refused, and goes.
     let serves = wait_for(PATIENCE, || pw_link(&["--input"]).1.contains("speaker"));

@@ -27,7 +27,7 @@ use super::require_vm;
 use super::roles::{seen_lately, threads};
 use super::verifier::{FENTRY, KPROBE};
 use crate::support::daemon::Daemon;
-use crate::support::game::{Game, inject, mouse};
+use crate::support::game::{Game, inject, mouse, node_of};
 use crate::support::{start, wait_for};
 
 /// Until gamesim has opened its devices on a loaded host.
@@ -91,9 +91,7 @@ fn own_tid() -> u32 {
 }
 
 fn open(device: &mut VirtualDevice) -> RawDevice {
-    let mut nodes = device.enumerate_dev_nodes_blocking().unwrap().flatten();
-    let node = nodes.find(|node| node.to_string_lossy().contains("event"));
-    RawDevice::open(node.expect("a node for events")).unwrap()
+    RawDevice::open(node_of(device)).unwrap()
 }
 
 fn input_is_known_from_the_device_to_the_game(ways: &'static [HookKind]) {
@@ -272,10 +270,8 @@ fn a_reader_that_is_not_the_game_has_no_role_while_there_is_a_game() {
     let game_pid = || daemon.metrics().game_pid;
     assert_ne!(game_pid(), 0);
     let mut device = mouse();
-    let mut nodes = device.enumerate_dev_nodes_blocking().unwrap().flatten();
-    let node = nodes.find(|node| node.to_string_lossy().contains("event"));
     let mut reader = Command::new("cat");
-    reader.stdin(File::open(node.expect("a node for events")).unwrap());
+    reader.stdin(File::open(node_of(&mut device)).unwrap());
     let _reader = start(reader.stdout(Stdio::null()));
     let stints = || daemon.metrics().roles["input"].stints;
     let shake = |device: &mut VirtualDevice| inject(device, 200, Some(200));

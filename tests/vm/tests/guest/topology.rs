@@ -2,6 +2,8 @@
 //! wakes runs where it should. Method: the game and two hogs per CPU; the time that each CPU did not
 //! idle. Threads that work and sleep in turn; where they were when.
 
+mod nodes;
+
 use std::collections::HashSet;
 use std::env;
 use std::fs;
@@ -9,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use gamesim::work::burn;
 use nix::mount::{MsFlags, mount, umount};
 use nix::sched::sched_getcpu;
 use nix::unistd::gettid;
@@ -34,12 +37,15 @@ fn no_cpu_idles_beside_waiting_tasks() {
     assert_eq!(metrics.llcs.len(), llcs);
 
     let load = format!("--load=hogs={}", 2 * metrics.cpus);
-    // Long enough for a daemon that is busy attaching its hooks when the load is there.
-    let mut game = Game::start(12, &["--warmup=1", "--steam-app-id=42", &load]);
-    let playing = daemon.wait_for_metrics(Duration::from_secs(30), |now| {
+    let plays = ["--warmup=1", "--steam-app-id=42", &load];
+    // Ended when it has been looked at: the daemon attaches its hooks when the load is there, which takes it
+    // as long as it takes.
+    let mut game = Game::start(600, &plays);
+    let playing = daemon.wait_for_metrics(Duration::from_secs(60), |now| {
         now.llcs.values().all(|llc| llc.load_pct > 80)
     });
     println!("all caches loaded after {playing:?}");
+    assert!(playing.is_some(), "{:?}", daemon.metrics().llcs);
     let before = times();
     std::thread::park_timeout(Duration::from_secs(4));
     let busy_pct: Vec<u64> = times()
@@ -54,7 +60,8 @@ fn no_cpu_idles_beside_waiting_tasks() {
         game.process().wait(Duration::ZERO).is_none(),
         "the game ended before the measurement"
     );
-    let report = game.report(Duration::from_secs(300));
+    drop(game);
+    let report = Game::start(2, &plays).report(Duration::from_secs(300));
     let metrics = daemon.metrics();
     println!("busy [%] by CPU: {busy_pct:?}");
     println!(
@@ -244,7 +251,7 @@ fn side_by_side(count: u32, in_background: bool) -> Vec<Seen> {
             seen.woke_on.push(own);
             let woke = Instant::now();
             while woke.elapsed() < WORK {
-                std::hint::spin_loop();
+                burn(1_000);
             }
             let others = places.iter().enumerate().filter(|(idx, _)| *idx != me);
             let others = others.map(|(_, place)| place.load(Ordering::SeqCst));

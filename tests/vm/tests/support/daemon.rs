@@ -6,8 +6,9 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use scx_gamer::stats::{Metrics, SOCKET_PATH};
+use scx_gamer::stats::{EXPLAIN, EXPLAIN_PID, Explanation, Metrics, SOCKET_PATH};
 use scx_stats::StatsClient;
+use serde_json::Value;
 
 use super::{Running, built, start, wait_for};
 
@@ -93,6 +94,21 @@ impl Daemon {
 
     /// Its statistics since the scheduler was attached.
     pub(crate) fn metrics(&self) -> Metrics {
+        let answer = self.answer(vec![]);
+        serde_json::from_value(answer).unwrap()
+    }
+
+    /// What it knows about a process; nothing about one that is not there. Starts no program, as
+    /// `--explain` does.
+    pub(crate) fn explanation(&self, pid: u32) -> Option<Explanation> {
+        let answer = self.answer(vec![
+            ("target".to_owned(), EXPLAIN.to_owned()),
+            (EXPLAIN_PID.to_owned(), pid.to_string()),
+        ]);
+        serde_json::from_value(answer).unwrap()
+    }
+
+    fn answer(&self, args: Vec<(String, String)>) -> Value {
         let mut client = None;
         wait_for(PATIENCE, || {
             client = connect().ok();
@@ -100,7 +116,7 @@ impl Daemon {
         });
         let mut client = client.unwrap_or_else(|| panic!("no statistics: {}", self.log()));
         client
-            .request("stats", vec![])
+            .request("stats", args)
             .unwrap_or_else(|error| panic!("{error:#}: {}", self.log()))
     }
 

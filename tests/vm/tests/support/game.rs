@@ -1,6 +1,7 @@
 //! The synthetic game and the virtual devices that play it.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -102,6 +103,13 @@ pub(crate) fn mouse() -> VirtualDevice {
         .and_then(|device| device.with_relative_axes(&axes))
         .and_then(|device| device.build())
         .expect("uinput makes a mouse")
+}
+
+/// Where its events are read.
+pub(crate) fn node_of(device: &mut VirtualDevice) -> PathBuf {
+    let mut nodes = device.enumerate_dev_nodes_blocking().unwrap().flatten();
+    let node = nodes.find(|node| node.to_string_lossy().contains("event"));
+    node.expect("a node for events")
 }
 
 /// Sends `cnt` events, motion and button in turn, each in a report of its own, `rate_hz` per

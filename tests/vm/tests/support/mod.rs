@@ -72,6 +72,33 @@ pub(crate) fn wait_for(limit: Duration, mut condition: impl FnMut() -> bool) -> 
     }
 }
 
+/// Endless loops at nice 0, from when all of them run.
+pub(crate) fn hogs(count: usize) -> Vec<Running> {
+    let hog = |_| start(Command::new("sh").args(["-c", "while :; do :; done"]));
+    let hogs: Vec<Running> = (0..count).map(hog).collect();
+    assert!(wait_for(STARTED, || hogs.iter().all(loops)), "no hogs");
+    hogs
+}
+
+/// Keeps the clock of this side from jumping, as it does in counted time when all CPUs idle: for programs
+/// that come from the other side, file by file, while somebody waits for them. Takes nobody's turn.
+pub(crate) fn stay_awake() -> Running {
+    let mut idler = Command::new("chrt");
+    let idler = start(idler.args(["-i", "0", "sh", "-c", "while :; do :; done"]));
+    assert!(wait_for(STARTED, || loops(&idler)), "chrt starts no loop");
+    idler
+}
+
+/// Until a program from the other side runs.
+const STARTED: Duration = Duration::from_secs(300);
+/// Who has run for longer has started.
+const START_NS: u64 = 100_000_000;
+
+/// Whether a loop is past its start.
+fn loops(process: &Running) -> bool {
+    process.run_ns() > START_NS
+}
+
 /// A child process that is killed when its test ends.
 pub(crate) struct Running(Child);
 
@@ -89,6 +116,12 @@ impl Running {
     /// The process id.
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.0.id()).unwrap())
+    }
+
+    /// How long its first thread has run [ns].
+    pub(crate) fn run_ns(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/schedstat", self.pid())).unwrap();
+        text.split(' ').next().unwrap().parse().unwrap()
     }
 
     /// Sends `signal`.
