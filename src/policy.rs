@@ -455,6 +455,12 @@ pub fn regime_next(busy: bool, load_pct: u32, busy_enter_pct: u32) -> bool {
     unsafe { intf::policy_regime_next(busy, load_pct, busy_enter_pct) }
 }
 
+/// The time that a round of a queue takes, in ns, in which `waiting_cnt` tasks wait for `cpu_cnt` CPUs.
+pub fn crowd_ns(waiting_cnt: u32, cpu_cnt: u32, turn_ns: u64) -> u64 {
+    // SAFETY: pure arithmetic on its arguments, defined for every value.
+    unsafe { intf::policy_crowd_ns(waiting_cnt, cpu_cnt, turn_ns) }
+}
+
 /// Whether a busy machine shortens the turns of tasks of this boost, background or not.
 pub fn slice_divides(boost: u32, is_background: bool) -> bool {
     // SAFETY: pure arithmetic on its arguments, defined for every value.

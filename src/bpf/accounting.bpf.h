@@ -95,11 +95,20 @@ __noinline u32 flip_nears_16ths(u32 tgid, u32 role)
 	return nearest_16ths;
 }
 
+/* What a round of the queue takes that the CPUs of a cache share. */
+static __always_inline u64 crowd_ns_of(s32 cpu)
+{
+	u32 llc = get_llc(cpu);
+
+	return policy_crowd_ns(get_queue(QUEUE_OF_LLC(llc))->waiting_cnt,
+			       llc_cpu_cnt[llc & (MAX_LLCS - 1)], slice_ns);
+}
+
 /*
- * The span of a task as it is now; @unmovable: it was put off inside a hook, as those run with migration
+ * The span of a task as it is now, on the side of @cpu; @unmovable: it was put off inside a hook, as those run with migration
  * disabled, and others run past the hook meanwhile.
  */
-static __always_inline u64 task_span_ns(struct task_struct *p, const struct task_ctx *tctx,
+static __always_inline u64 task_span_ns(struct task_struct *p, const struct task_ctx *tctx, s32 cpu,
 					u64 now_ns, u32 boost, bool in_window, bool unmovable)
 {
 	bool frames = frame_clock_counts && boost &&
@@ -111,6 +120,7 @@ static __always_inline u64 task_span_ns(struct task_struct *p, const struct task
 	    .wait_bound_ns = wait_bound_ns,
 	    .head_start_ns = head_start_ns,
 	    .background_ns = tctx->role == ROLE_BACKGROUND ? background_ns : 0,
+	    .crowd_ns = crowd_counts && !boost ? crowd_ns_of(cpu) : 0,
 	    .boost = boost,
 	    .near_flip_16ths = frames ? flip_nears_16ths(p->tgid, tctx->role) : 0,
 	    .serves_others = unmovable || p->flags & PF_KTHREAD,
@@ -143,7 +153,7 @@ static __always_inline u64 publish_running(struct task_struct *p, const struct t
 	struct cpu_ctx *cctx = get_cpu_ctx(cpu);
 	u32 boost = admitted_boost(earned_boost(tctx), cpu);
 
-	cctx->span_ns = task_span_ns(p, tctx, now_ns, boost, is_in_window(boost), false);
+	cctx->span_ns = task_span_ns(p, tctx, cpu, now_ns, boost, is_in_window(boost), false);
 	cctx->span_at_ns = now_ns;
 	cctx->boost = boost;
 	if (inheritance_counts)

@@ -217,7 +217,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	earned = earned_boost(tctx);
 	who.boost = admitted_boost(earned, home_cpu);
 	in_window = is_in_window(who.boost);
-	who.span_ns = task_span_ns(p, tctx, now_ns, who.boost, in_window, unmovable);
+	who.span_ns = task_span_ns(p, tctx, home_cpu, now_ns, who.boost, in_window, unmovable);
 	/* Also where no queue is joined: the turn is judged by it. */
 	tctx->deadline_ns = now_ns + who.span_ns;
 	if (in_window)

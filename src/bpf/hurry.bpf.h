@@ -46,15 +46,16 @@ static __always_inline void call_for_hurry(struct task_struct *p, const struct a
 static __always_inline void hurry(struct task_struct *p, struct task_ctx *tctx, s32 cpu)
 {
 	struct arrival who = {.now_ns = scx_bpf_now()};
+	s32 its_cpu = scx_bpf_task_cpu(p);
 	u32 queue_idx = tctx->queue_idx;
 	struct queue_ctx *q;
 	u64 deadline_ns;
 
 	if (queue_idx == QUEUE_NONE)
 		return;
-	who.boost = admitted_boost(earned_boost(tctx), scx_bpf_task_cpu(p));
+	who.boost = admitted_boost(earned_boost(tctx), its_cpu);
 	who.span_ns =
-	    task_span_ns(p, tctx, who.now_ns, who.boost, is_in_window(who.boost), false);
+	    task_span_ns(p, tctx, its_cpu, who.now_ns, who.boost, is_in_window(who.boost), false);
 	deadline_ns = who.now_ns + who.span_ns;
 	/* It has waited for some of its span: from now on it may come out later, boost or not. */
 	if (policy_delta_ns(deadline_ns, tctx->deadline_ns) >= 0 ||

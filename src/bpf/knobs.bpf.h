@@ -93,6 +93,9 @@ const volatile u64 head_start_ns = POLICY_HEAD_START_NS;
 /* By how much background tasks come later, in ns; 0: not. */
 const volatile u64 background_ns = POLICY_BACKGROUND_NS;
 
+/* Who has no boost comes later by what a round of its queue takes. */
+const volatile bool crowd_counts = true;
+
 /* How much later a task may be due that is taken as its CPU's cache is warm for it, in ns; 0: not. */
 const volatile u64 locality_ns = POLICY_LOCALITY_NS;
 

@@ -4,7 +4,8 @@
  *
  *     span     = (lag + credit) + recent run, halved once per boost step, less a part as the next
  *                flip nears; for who has no boost and serves nobody more by the head start of the
- *                others, and for background tasks by as much again; at most the wait bound
+ *                others, and for background tasks by as much again; with the crowd rule also by the time that
+ *                a round of its queue takes; at most the wait bound
  *     deadline = now + span
  *
  * where lag is vruntime less the virtual now, and recent run is the weighted run time
@@ -16,9 +17,9 @@
  * its boost.
  *
  * Invariants (property-tested): the span is never above the wait bound; more boost, more weight,
- * an open window, a nearer flip or serving others never gives a later deadline; being background or a
- * longer head start never gives an earlier one, and nobody who has it a later one; right across a clock
- * wrap.
+ * an open window, a nearer flip or serving others never gives a later deadline; being background, a larger
+ * crowd or a longer head start never gives an earlier one, and nobody who has it a later one; right across a
+ * clock wrap.
  */
 #ifndef SCX_GAMER_POLICY_DEADLINE_H
 #define SCX_GAMER_POLICY_DEADLINE_H
@@ -65,11 +66,22 @@ struct policy_deadline_in {
 	u64 wait_bound_ns; /* no span is longer */
 	u64 head_start_ns; /* of boosted tasks and those that serve others */
 	u64 background_ns; /* by which it comes later as a background task; 0: it is none */
+	u64 crowd_ns;	   /* by which it comes later as others wait, see policy_crowd_ns() */
 	u32 boost;	   /* 0..POLICY_BOOST_MAX */
 	u32 near_flip_16ths; /* 0..16: the part by which the next flip shortens the span */
 	bool serves_others;  /* a thread of the kernel, or inside a hook that others need */
 	bool in_window;	     /* an input window is open for this task: one more halving */
 };
+
+/*
+ * The time that a round of a queue takes in which @waiting_cnt tasks wait for @cpu_cnt CPUs, each of them for a turn. Who
+ * has no boost cannot count on its turn before; with a deadline that is sooner it would be overdue, and what
+ * is overdue goes before every boosted task that has to queue.
+ */
+static __always_inline u64 policy_crowd_ns(u32 waiting_cnt, u32 cpu_cnt, u64 turn_ns)
+{
+	return policy_min(turn_ns, 1ULL << 30) * waiting_cnt / (cpu_cnt ? cpu_cnt : 1);
+}
 
 /* How long after now the deadline lies, in ns: 0..wait_bound_ns. */
 static __always_inline u64 policy_span_ns(const struct policy_deadline_in *in)
@@ -88,6 +100,7 @@ static __always_inline u64 policy_span_ns(const struct policy_deadline_in *in)
 	if (!in->boost && !in->serves_others) {
 		span_ns += policy_min(in->head_start_ns, in->wait_bound_ns - span_ns);
 		span_ns += policy_min(in->background_ns, in->wait_bound_ns - span_ns);
+		span_ns += policy_min(in->crowd_ns, in->wait_bound_ns - span_ns);
 	}
 	return span_ns;
 }

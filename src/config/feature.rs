@@ -37,6 +37,8 @@ pub enum Feature {
     HeadStart,
     /// Background threads come later than those without a boost do
     Background,
+    /// The more threads wait, the later those without a boost come
+    Crowd,
     /// A thread that becomes runnable puts off a less urgent one
     Preempt,
     /// A woken thread takes the CPU of the one that it puts off at once, without a queue
@@ -65,14 +67,19 @@ pub enum Feature {
 
 impl Feature {
     /// Whether it takes part unless told otherwise. Of those that do not `make ablation` shows nothing
-    /// (docs/benchmarks.md). That one does take part says less: of some the ablation shows what they buy;
+    /// (docs/benchmarks.md), but for the crowd, which has not been through a run of record. That one does take part says less: of some the ablation shows what they buy;
     /// some have nothing to do in its VM, where all CPUs are alike and have no clock rates; for others only
     /// tails speak that are longer without, by no verdict.
     #[must_use]
     pub fn is_default(self) -> bool {
         !matches!(
             self,
-            Self::FrameClock | Self::Rates | Self::Loans | Self::Misses | Self::RtWaits
+            Self::FrameClock
+                | Self::Rates
+                | Self::Loans
+                | Self::Misses
+                | Self::RtWaits
+                | Self::Crowd
         )
     }
 
@@ -92,6 +99,7 @@ impl Feature {
             Self::SleepCredit => config.sleep_credit = Nanoseconds::from_ns(0),
             Self::HeadStart => config.head_start = Nanoseconds::from_ns(0),
             Self::Background => config.background_late = Nanoseconds::from_ns(0),
+            Self::Crowd => config.crowd_counts = false,
             Self::Preempt => config.arrivals_preempt = false,
             Self::AtOnce => config.takes_home = false,
             Self::RtWaits => config.rt_waits_count = false,

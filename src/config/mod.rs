@@ -81,6 +81,8 @@ pub struct Config {
     pub head_start: Nanoseconds,
     /// By how much background threads come later than others without a boost.
     pub background_late: Nanoseconds,
+    /// Who has no boost comes later by what a round of its queue takes.
+    pub crowd_counts: bool,
     /// How much later a thread may be due that is taken as it last ran on the CPU.
     pub locality: Nanoseconds,
     /// What of the policy the user has switched off; the fields above say so already.
@@ -234,6 +236,7 @@ impl Config {
             sleep_credit: Nanoseconds::from_ns(policy::CREDIT_NS),
             head_start: Nanoseconds::from_ns(policy::HEAD_START_NS),
             background_late: Nanoseconds::from_ns(policy::BACKGROUND_NS),
+            crowd_counts: true,
             locality: Nanoseconds::from_ns(policy::LOCALITY_NS),
             without: cli.without.iter().copied().collect(),
             game_pid: cli.game_pid.and_then(NonZeroU32::new),

@@ -51,6 +51,7 @@ pub(super) fn apply_config(skel: &mut OpenBpfSkel<'_>, config: &Config) -> Resul
     rodata.sleep_credit_ns = config.sleep_credit.get();
     rodata.head_start_ns = config.head_start.get();
     rodata.background_ns = config.background_late.get();
+    rodata.crowd_counts = config.crowd_counts;
     rodata.locality_ns = config.locality.get();
     let ops = skel.struct_ops.gamer_ops_mut();
     ops.exit_dump_len = config.exit_dump_len;

@@ -21,7 +21,9 @@ fn reference_span_ns(input: &DeadlineInput) -> u64 {
     let span = (lag + i128::from(CREDIT_NS) + recent).max(0) / (1 << halvings);
     let span = span - span * i128::from(input.near_flip_16ths.min(16)) / 16;
     let behind = input.boost == 0 && !input.serves_others;
-    let behind_ns = i128::from(input.head_start_ns) + i128::from(input.background_ns);
+    let behind_ns = i128::from(input.head_start_ns)
+        + i128::from(input.background_ns)
+        + i128::from(input.crowd_ns);
     let span = span + i128::from(behind) * behind_ns;
     u64::try_from(span.min(bound)).expect("a span is never negative")
 }
@@ -62,11 +64,13 @@ proptest! {
     }
 
     #[test]
-    fn background_is_never_earlier_and_never_costs_a_boost(
+    fn background_or_a_crowd_is_never_earlier_and_never_costs_a_boost(
         input in inputs::deadline_input(), later_ns in inputs::span_ns(),
     ) {
-        let foreground = DeadlineInput { background_ns: 0, ..input };
-        let background = DeadlineInput { background_ns: later_ns, ..input };
+        let foreground = DeadlineInput { background_ns: 0, crowd_ns: 0, ..input };
+        let background = DeadlineInput { background_ns: later_ns, ..foreground };
+        let crowded = DeadlineInput { crowd_ns: later_ns, ..foreground };
+        prop_assert_eq!(span_ns(&background), span_ns(&crowded));
         if input.boost > 0 || input.serves_others {
             prop_assert_eq!(span_ns(&background), span_ns(&foreground));
         } else {

@@ -7,9 +7,10 @@ use scx_gamer::intf::{DEVICE_KEYBOARD, ROLE_GAME};
 use scx_gamer::policy::{
     BoostedLoad, CpuKind, DeadlineInput, FrameClock, PERF_ALL, PerfInput, Preempt, PreemptInput,
     RAN_UNIT_NS, RateState, WAITERS_MAX, Waiter, boost_floor, boost_loan, boost_of_roles,
-    boost_with_loan, cpus_first, frame_flip, frame_near_16ths, in_window, inherited, load_roll,
-    miss_next, miss_raise, perf_target, preempt, rate_boost, rate_wake, rt_is_brief, rt_mean_next,
-    share_bound, slice_divides, slice_ns, span_ns, vruntime_clamp, warm_first, window_extend,
+    boost_with_loan, cpus_first, crowd_ns, frame_flip, frame_near_16ths, in_window, inherited,
+    load_roll, miss_next, miss_raise, perf_target, preempt, rate_boost, rate_wake, rt_is_brief,
+    rt_mean_next, share_bound, slice_divides, slice_ns, span_ns, vruntime_clamp, warm_first,
+    window_extend,
 };
 
 const MS: u64 = 1_000_000;
@@ -168,6 +169,18 @@ fn decision(feature: Feature, config: &Config) -> u64 {
             let background_ns = config.background_late.get();
             let input = DeadlineInput {
                 background_ns,
+                ..DeadlineInput::default()
+            };
+            span_of(input, config)
+        }
+        Feature::Crowd => {
+            let crowd_ns = if config.crowd_counts {
+                crowd_ns(8, 2, 3 * MS)
+            } else {
+                0
+            };
+            let input = DeadlineInput {
+                crowd_ns,
                 ..DeadlineInput::default()
             };
             span_of(input, config)

@@ -50,11 +50,12 @@ prop_compose! {
         near_flip_16ths in prop_oneof![4 => 0..=16_u32, 1 => any::<u32>()],
         head_start_ns in span_ns(),
         background_ns in span_ns(),
+        crowd_ns in span_ns(),
         serves_others: bool,
         in_window: bool,
     ) -> DeadlineInput {
         DeadlineInput {
-            now_ns, lag_ns, recent_run_ns, wait_bound_ns, head_start_ns, background_ns, boost,
+            now_ns, lag_ns, recent_run_ns, wait_bound_ns, head_start_ns, background_ns, crowd_ns, boost,
             near_flip_16ths, serves_others, in_window,
         }
     }

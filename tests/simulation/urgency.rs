@@ -2,12 +2,12 @@
 
 use scx_gamer::config::Feature;
 use scx_gamer::policy::{
-    DeadlineInput, boost_earned, boost_loan, boost_with_loan, deadline_ns, delta_ns, miss_due_ns,
-    miss_is_late, miss_next, miss_raise, rate_boost, span_ns,
+    DeadlineInput, boost_earned, boost_loan, boost_with_loan, crowd_ns, deadline_ns, delta_ns,
+    miss_due_ns, miss_is_late, miss_next, miss_raise, rate_boost, span_ns,
 };
 
 use crate::cpus::Cpu;
-use crate::machine::{CLOCK_START_NS, Machine, WAIT_BOUND_NS};
+use crate::machine::{CLOCK_START_NS, Machine, SLICE_NS, WAIT_BOUND_NS};
 use crate::script::Task;
 
 impl Machine {
@@ -35,6 +35,11 @@ impl Machine {
             } else {
                 0
             },
+            crowd_ns: if self.parts.has(Feature::Crowd) {
+                self.crowd_ns(task_ctx.cpu)
+            } else {
+                0
+            },
             boost,
             near_flip_16ths: if boost > 0 {
                 self.near_flip_16ths(task)
@@ -44,6 +49,14 @@ impl Machine {
             serves_others: false,
             in_window: self.in_window(boost),
         }
+    }
+
+    /// What a round of the queue takes that the CPUs of a cache share.
+    fn crowd_ns(&self, cpu: usize) -> u64 {
+        let llc = self.cpus[cpu].llc;
+        let count = |value: usize| u32::try_from(value).expect("BUG: more than 2^32 tasks");
+        let cpu_cnt = count(self.cpus_of_llc(llc).len());
+        crowd_ns(count(self.llcs[llc].queue.len()), cpu_cnt, SLICE_NS)
     }
 
     /// What counts of the boost that the task has earned.
