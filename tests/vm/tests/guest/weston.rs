@@ -29,9 +29,11 @@ use super::require_vm;
 use super::roles::threads;
 use crate::support::daemon::Daemon;
 use crate::support::game::Game;
-use crate::support::{Running, start, wait_for};
+use crate::support::{Running, start, stay_awake, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Until weston shows what a client draws: its libraries are the largest here, and come from the host.
+const STARTED: Duration = Duration::from_secs(300);
 const RUNTIME_DIR: &str = "/run/test_weston";
 const LOG: &str = "/run/test_weston.log";
 
@@ -68,6 +70,7 @@ fn weston_is_the_compositor_and_software_rendering_is_no_gpu() {
     dir.mode(0o700).recursive(true).create(RUNTIME_DIR).unwrap();
     let _ = std::fs::remove_file(LOG);
     let log = || std::fs::read_to_string(LOG).unwrap_or_default();
+    let awake = stay_awake();
     let mut weston = weston_program(
         "weston",
         &[
@@ -80,15 +83,16 @@ fn weston_is_the_compositor_and_software_rendering_is_no_gpu() {
         ],
     );
     let socket = Path::new(RUNTIME_DIR).join("wayland-1");
-    assert!(wait_for(PATIENCE, || socket.exists()), "{}", log());
+    assert!(wait_for(STARTED, || socket.exists()), "{}", log());
     let client = weston_program("weston-simple-egl", &[]);
     let flips = || {
         let displays = evidence.displays().unwrap();
         displays.first().map_or(0, |display| display.flip_cnt)
     };
     // An idle weston flips nothing: the client draws.
-    let drawn = wait_for(PATIENCE, || flips() >= 30);
+    let drawn = wait_for(STARTED, || flips() >= 30);
     assert!(drawn, "{} flips: {}", flips(), log());
+    drop(awake);
     let display = evidence.displays().unwrap()[0];
     println!("{display}: {display:?}");
     assert_eq!(display.owner_tgid, weston.pid().as_raw().cast_unsigned());
