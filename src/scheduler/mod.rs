@@ -72,8 +72,8 @@ impl<'storage> Opened<'storage> {
         evidence: &Evidence,
     ) -> Result<Loaded<'storage>> {
         load::apply_config(&mut self.skel, config)?;
-        load::apply_layout(&mut self.skel, layout)?;
-        load::fit_to_kernel(&mut self.skel, layout);
+        load::apply_layout(&mut self.skel, config, layout)?;
+        load::fit_to_kernel(&mut self.skel, config, layout);
         evidence.lend(self.skel.open_object_mut())?;
         load::load(self.skel).map(|skel| Loaded { skel })
     }
