@@ -105,8 +105,8 @@ static __always_inline u64 crowd_ns_of(s32 cpu)
 }
 
 /*
- * The span of a task as it is now, on the side of @cpu; @unmovable: it was put off inside a hook, as those run with migration
- * disabled, and others run past the hook meanwhile.
+ * The span of a task as it is now, on the side of @cpu; @unmovable: it was put off inside a hook, as those
+ * run with migration disabled, and others run past the hook meanwhile.
  */
 static __always_inline u64 task_span_ns(struct task_struct *p, const struct task_ctx *tctx, s32 cpu,
 					u64 now_ns, u32 boost, bool in_window, bool unmovable)

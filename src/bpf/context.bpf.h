@@ -29,6 +29,12 @@ static __always_inline struct cpu_ctx *get_cpu_ctx(s32 cpu)
 	return &cpu_ctxs[(u32)cpu & (MAX_CPUS - 1)];
 }
 
+/* Whether @cpu belongs to a set of CPUs that the daemon has fixed, a bit each. */
+static __always_inline bool is_among(const volatile u64 cpus[MAX_CPUS / 64], u32 cpu)
+{
+	return cpus[cpu / 64 & (MAX_CPUS / 64 - 1)] & 1ULL << cpu % 64;
+}
+
 static __always_inline u32 get_llc(s32 cpu)
 {
 	return llc_cnt > 1 ? llc_of_cpu[(u32)cpu & (MAX_CPUS - 1)] & (MAX_LLCS - 1) : 0;

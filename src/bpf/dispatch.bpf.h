@@ -75,7 +75,7 @@ static __always_inline void keep_running(struct task_struct *prev, s32 cpu)
 {
 	u32 llc = get_llc(cpu);
 
-	scx_bpf_task_set_slice(prev, slice_of_queue(prev, QUEUE_OF_LLC(llc), llc));
+	scx_bpf_task_set_slice(prev, slice_of_queue(get_task_ctx(prev), QUEUE_OF_LLC(llc), llc));
 	get_cpu_ctx(cpu)->yields = false;
 	count(STAT_DISPATCH_KEEP);
 }
@@ -236,10 +236,7 @@ static __always_inline void dispatch_cpu(s32 cpu, struct task_struct *prev)
 /* Whether dispatch, asked now by an idle CPU, would have a queue to look at. */
 static __always_inline bool may_find_work(s32 cpu)
 {
-	u32 llc = get_llc(cpu);
-
-	return is_waiting(QUEUE_OF_CPU(cpu)) || is_waiting(QUEUE_OF_LLC(llc)) ||
-	       (llc_cnt > 1 && steals && may_wait_outside_llc(llc));
+	return is_waited_for(cpu) || (llc_cnt > 1 && steals && may_wait_outside_llc(get_llc(cpu)));
 }
 
 /*

@@ -28,23 +28,15 @@ static __always_inline bool is_percpu_kthread(const struct task_struct *p,
 	return tctx->pinned && (p->flags & PF_KTHREAD);
 }
 
-/* Whether a busy machine shortens the turns of @p. */
-static __always_inline bool slice_divides(struct task_struct *p)
-{
-	struct task_ctx *tctx = role_slices ? get_task_ctx(p) : NULL;
-
-	return !tctx || policy_slice_divides(tctx->boost, tctx->role == ROLE_BACKGROUND);
-}
-
-/* The slice that those who wait in a queue leave @p; @llc is the one it belongs to. */
-static __always_inline u64 slice_of_queue(struct task_struct *p, u32 queue_idx, u32 llc)
+/* The slice that those who wait in a queue leave a task; @llc is the one it belongs to. */
+static __always_inline u64 slice_of_queue(const struct task_ctx *tctx, u32 queue_idx, u32 llc)
 {
 	u32 cpu_cnt = queue_idx == QUEUE_OF_LLC(llc) ? llc_cpu_cnt[llc & (MAX_LLCS - 1)] : 1;
-	u32 waiting_cnt = get_queue(queue_idx)->waiting_cnt;
+	bool divides = !role_slices || !tctx ||
+		       policy_slice_divides(tctx->boost, tctx->role == ROLE_BACKGROUND);
 
-	if (!waiting_cnt || !llcs[llc & (MAX_LLCS - 1)].busy || !slice_divides(p))
-		return slice_ns;
-	return policy_slice_ns(slice_ns, slice_ns_min, waiting_cnt, cpu_cnt, true);
+	return policy_slice_ns(slice_ns, slice_ns_min, get_queue(queue_idx)->waiting_cnt, cpu_cnt,
+			       divides && llcs[llc & (MAX_LLCS - 1)].busy);
 }
 
 /*
@@ -183,13 +175,12 @@ static __always_inline void take_home(struct task_struct *p, s32 home_cpu, u64 s
  * another class meanwhile; if that comes later, what was given to the CPU moves as ever. When the running
  * task has had its slice, it is queued and an idle CPU looked for: packing costs a slice at most.
  */
-static __always_inline bool packs_home(struct task_struct *p, u32 boost, s32 home_cpu, u32 llc,
-				       u64 enq_flags)
+static __always_inline bool packs_home(u32 boost, s32 home_cpu, u64 enq_flags)
 {
 	struct cpu_ctx *cctx = get_cpu_ctx(home_cpu);
 
 	if (!saves_power || boost || !(enq_flags & SCX_ENQ_WAKEUP) || (enq_flags & SCX_ENQ_REENQ) ||
-	    is_waiting(QUEUE_OF_CPU(home_cpu)) || is_waiting(QUEUE_OF_LLC(llc)))
+	    is_waited_for(home_cpu))
 		return false;
 	if (scx_bpf_test_and_clear_cpu_idle(home_cpu))
 		return true;
@@ -227,15 +218,15 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	if (earned && !who.boost)
 		count(STAT_NOT_ADMITTED);
 
-	if (!fixed && packs_home(p, who.boost, home_cpu, llc, enq_flags)) {
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of_queue(p, queue_idx, llc), enq_flags);
+	if (!fixed && packs_home(who.boost, home_cpu, enq_flags)) {
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of_queue(tctx, queue_idx, llc), enq_flags);
 		count(STAT_PACKED);
 		return;
 	}
 	if (may_take_home(p, &who, home_cpu, llc, enq_flags)) {
 		idle_cpu = fixed ? -1 : claim_idle_cpu(p, tctx, home_cpu, who.boost, false);
 		if (idle_cpu < 0) {
-			take_home(p, home_cpu, slice_of_queue(p, queue_idx, llc), enq_flags);
+			take_home(p, home_cpu, slice_of_queue(tctx, queue_idx, llc), enq_flags);
 			return;
 		}
 	} else if (kthreads_direct && is_percpu_kthread(p, tctx) && (enq_flags & SCX_ENQ_WAKEUP) &&
@@ -246,7 +237,7 @@ static __always_inline void enqueue_task(struct task_struct *p, struct task_ctx 
 	}
 
 	join_queue(tctx, queue_idx, now_ns + who.span_ns);
-	scx_bpf_dsq_insert_vtime(p, dsq_of_queue(queue_idx), slice_of_queue(p, queue_idx, llc),
+	scx_bpf_dsq_insert_vtime(p, dsq_of_queue(queue_idx), slice_of_queue(tctx, queue_idx, llc),
 				 tctx->deadline_ns, enq_flags);
 	count(fixed ? STAT_ENQUEUE_OWN : STAT_ENQUEUE_LLC);
 	if (idle_cpu >= 0)

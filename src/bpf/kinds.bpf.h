@@ -16,7 +16,7 @@ private(CPU_KINDS) struct cpu_kind cpu_kinds[POLICY_CPUS_KIND_CNT];
 
 static __always_inline bool is_fast(u32 cpu)
 {
-	return fast_cpus[cpu / 64 & (MAX_CPUS / 64 - 1)] & 1ULL << cpu % 64;
+	return is_among(fast_cpus, cpu);
 }
 
 static __always_inline s32 make_cpu_kind(enum policy_cpus kind)

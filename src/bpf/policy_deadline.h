@@ -74,9 +74,9 @@ struct policy_deadline_in {
 };
 
 /*
- * The time that a round of a queue takes in which @waiting_cnt tasks wait for @cpu_cnt CPUs, each of them for a turn. Who
- * has no boost cannot count on its turn before; with a deadline that is sooner it would be overdue, and what
- * is overdue goes before every boosted task that has to queue.
+ * The time that a round of a queue takes in which @waiting_cnt tasks wait for @cpu_cnt CPUs, each of them
+ * for a turn. Who has no boost cannot count on its turn before; with a deadline that is sooner it would be
+ * overdue, and what is overdue goes before every boosted task that has to queue.
  */
 static __always_inline u64 policy_crowd_ns(u32 waiting_cnt, u32 cpu_cnt, u64 turn_ns)
 {

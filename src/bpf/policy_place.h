@@ -46,8 +46,8 @@ static __always_inline enum policy_cpus policy_cpus_first(u32 boost, bool is_bac
 #define POLICY_NODE_COST_NS (500ULL * 1000)
 
 /*
- * How long a task will wait for the CPU that it last ran on, in ns: not at all if it puts off somebody near it, else
- * until the slice there ends. That has been running for @ran_ns (0: nobody knows what runs there).
+ * How long a task will wait for the CPU that it last ran on, in ns: not at all if it puts off somebody near
+ * it, else until the slice there ends. That has been running for @ran_ns (0: nobody knows what runs there).
  */
 static __always_inline u64 policy_home_wait_ns(bool puts_off, bool others_wait, u64 ran_ns,
 					       u64 slice_ns)

@@ -94,6 +94,12 @@ static __always_inline bool is_waiting(u32 idx)
 	return *(volatile u32 *)&get_queue(idx)->waiting_cnt > 0;
 }
 
+/* Whether somebody waits whom @cpu takes without stealing. */
+static __always_inline bool is_waited_for(s32 cpu)
+{
+	return is_waiting(QUEUE_OF_CPU(cpu)) || is_waiting(QUEUE_OF_LLC(get_llc(cpu)));
+}
+
 /*
  * The deadline of a queue's head: exact where the hint lies before @than_ns, so that nobody gives way to
  * a task that has been taken already, which is to whoever came behind it. (Tried by the hint alone: a CPU

@@ -98,8 +98,7 @@ static __always_inline s32 select_idle_cpu(struct task_struct *p, s32 prev_cpu)
 	struct task_ctx *tctx = get_task_ctx(p);
 	s32 cpu = -EBUSY;
 
-	if (!tctx || is_waiting(QUEUE_OF_CPU(prev_cpu)) ||
-	    is_waiting(QUEUE_OF_LLC(get_llc(prev_cpu))))
+	if (!tctx || is_waited_for(prev_cpu))
 		return prev_cpu;
 	if (may_choose(tctx, prev_cpu))
 		cpu = claim_idle_cpu(p, tctx, prev_cpu, tctx->boost, false);
@@ -108,7 +107,7 @@ static __always_inline s32 select_idle_cpu(struct task_struct *p, s32 prev_cpu)
 		cpu = prev_cpu;
 	if (cpu < 0)
 		return prev_cpu;
-	if (is_waiting(QUEUE_OF_CPU(cpu)) || is_waiting(QUEUE_OF_LLC(get_llc(cpu)))) {
+	if (is_waited_for(cpu)) {
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
 		return prev_cpu;
 	}

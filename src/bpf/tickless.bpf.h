@@ -27,12 +27,7 @@ struct {
 
 static __always_inline bool is_tickless(u32 cpu)
 {
-	return tickless && tickless_cpus[cpu / 64 & (MAX_CPUS / 64 - 1)] & 1ULL << cpu % 64;
-}
-
-static __always_inline bool is_waited_for(s32 cpu)
-{
-	return is_waiting(QUEUE_OF_CPU(cpu)) || is_waiting(QUEUE_OF_LLC(get_llc(cpu)));
+	return tickless && is_among(tickless_cpus, cpu);
 }
 
 /* At the beginning of a turn; the kernel looks at the slice next. */

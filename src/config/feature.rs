@@ -67,9 +67,10 @@ pub enum Feature {
 
 impl Feature {
     /// Whether it takes part unless told otherwise. Of those that do not `make ablation` shows nothing
-    /// (docs/benchmarks.md), but for the crowd, which has not been through a run of record. That one does take part says less: of some the ablation shows what they buy;
-    /// some have nothing to do in its VM, where all CPUs are alike and have no clock rates; for others only
-    /// tails speak that are longer without, by no verdict.
+    /// (docs/benchmarks.md), but for the crowd, which has not been through a run of record. That one does
+    /// take part says less: of some the ablation shows what they buy; some have nothing to do in its VM,
+    /// where all CPUs are alike and have no clock rates; for others only tails speak that are longer
+    /// without, by no verdict.
     #[must_use]
     pub fn is_default(self) -> bool {
         !matches!(

@@ -89,8 +89,8 @@ fn tells_performance(targets: PerfTargets) -> bool {
 
 pub(super) fn apply_layout(
     skel: &mut OpenBpfSkel<'_>,
-    config: &Config,
     layout: &Layout,
+    idle_by_node: bool,
 ) -> Result<()> {
     let rodata = skel
         .maps
@@ -101,7 +101,7 @@ pub(super) fn apply_layout(
     rodata.llc_cnt = u32::from(layout.llc_count());
     rodata.cpus_have_order = layout.cpus_have_order();
     rodata.nodes_differ = layout.nodes_differ();
-    rodata.idle_by_node = keeps_idle_by_node(config, layout);
+    rodata.idle_by_node = idle_by_node;
     rodata.cpus_differ = layout.fast_cpus().next().is_some();
     for cpu in layout.fast_cpus() {
         rodata.fast_cpus[usize::from(cpu) / 64] |= 1 << (cpu % 64);
@@ -136,18 +136,18 @@ const WANTED_FLAGS: [&str; 5] = [
 /// With this flag the kernel looks for an idle CPU in one NUMA node if it is asked to (from 6.15 on).
 const IDLE_BY_NODE: &str = "SCX_OPS_BUILTIN_IDLE_PER_NODE";
 
-fn keeps_idle_by_node(config: &Config, layout: &Layout) -> bool {
+/// Whether the kernel is to do so.
+pub(super) fn keeps_idle_by_node(config: &Config, layout: &Layout) -> bool {
     config.placement_counts
         && layout.nodes_differ()
         && compat::read_enum("scx_ops_flags", IDLE_BY_NODE).is_ok()
 }
 
 /// Switches on what this kernel has and off what it lacks.
-pub(super) fn fit_to_kernel(skel: &mut OpenBpfSkel<'_>, config: &Config, layout: &Layout) {
-    let by_node = keeps_idle_by_node(config, layout).then_some(&IDLE_BY_NODE);
+pub(super) fn fit_to_kernel(skel: &mut OpenBpfSkel<'_>, idle_by_node: bool) {
     skel.struct_ops.gamer_ops_mut().flags = WANTED_FLAGS
         .iter()
-        .chain(by_node)
+        .chain(idle_by_node.then_some(&IDLE_BY_NODE))
         .filter_map(|name| compat::read_enum("scx_ops_flags", name).ok())
         .fold(0, |flags, flag| flags | flag);
 

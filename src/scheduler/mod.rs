@@ -72,8 +72,9 @@ impl<'storage> Opened<'storage> {
         evidence: &Evidence,
     ) -> Result<Loaded<'storage>> {
         load::apply_config(&mut self.skel, config)?;
-        load::apply_layout(&mut self.skel, config, layout)?;
-        load::fit_to_kernel(&mut self.skel, config, layout);
+        let idle_by_node = load::keeps_idle_by_node(config, layout);
+        load::apply_layout(&mut self.skel, layout, idle_by_node)?;
+        load::fit_to_kernel(&mut self.skel, idle_by_node);
         evidence.lend(self.skel.open_object_mut())?;
         load::load(self.skel).map(|skel| Loaded { skel })
     }

@@ -6,7 +6,8 @@ use std::path::Path;
 use log::warn;
 use scx_utils::read_cpulist;
 
-/// Those of `nohz_full=`, in order; `sysfs` is where that is mounted. None where the kernel cannot, or was not told to.
+/// Those of `nohz_full=`, in order; `sysfs` is where that is mounted. None where the kernel cannot, or was
+/// not told to.
 #[must_use]
 pub fn tickless_cpus(sysfs: &Path) -> Vec<usize> {
     let list = fs::read_to_string(sysfs.join("devices/system/cpu/nohz_full")).unwrap_or_default();
@@ -16,7 +17,10 @@ pub fn tickless_cpus(sysfs: &Path) -> Vec<usize> {
         return Vec::new();
     }
     read_cpulist(list).unwrap_or_else(|error| {
-        warn!("the kernel's list of CPUs without a tick, {list:?}, is not understood: {error:#}; none is taken for one");
+        warn!(
+            "the kernel's list of CPUs without a tick, {list:?}, is not understood: {error:#}; \
+             none is taken for one"
+        );
         Vec::new()
     })
 }

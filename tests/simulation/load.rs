@@ -9,7 +9,7 @@ use scx_gamer::policy::{
 use crate::cpus::{Cpu, SPEED_ALL};
 use crate::machine::Machine;
 use crate::parts::Parts;
-use crate::script::MS;
+use crate::script::{MS, count};
 
 /// Load is taken over windows of this length (`POLICY_REGIME_WINDOW_NS`).
 pub(crate) const WINDOW_NS: u64 = 32 * MS;
@@ -184,7 +184,7 @@ impl Machine {
             }
         }
         let ran_ns = cpus.iter().map(|cpu| cpu.ran_ns).sum();
-        let cpu_cnt = u32::try_from(cpus.len()).expect("BUG: more than 2^32 CPUs");
+        let cpu_cnt = count(cpus.len());
         let (now_ns, parts) = (self.now_ns, self.parts);
         let llc = &mut self.llcs[llc];
         let bound = parts.boosted_max();

@@ -6,7 +6,7 @@ use scx_gamer::config::Feature;
 use scx_gamer::policy::{Waiter, delta_ns, inherited, wait_counts, waiter_place};
 
 use crate::machine::Machine;
-use crate::script::Task;
+use crate::script::{Task, count};
 
 /// Locks in a row along which a boost is handed on (`POLICY_INHERIT_CHAIN_MAX`).
 const CHAIN_MAX: usize = 4;
@@ -19,7 +19,7 @@ pub(crate) struct Lock {
 }
 
 fn pid(task: usize) -> u32 {
-    u32::try_from(task).expect("BUG: more than 2^32 tasks") + 1
+    count(task) + 1
 }
 
 impl Machine {

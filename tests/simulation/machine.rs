@@ -21,7 +21,7 @@ use crate::display::{Display, InputWindow};
 use crate::locks::Lock;
 use crate::parts::Parts;
 use crate::queue::Queue;
-use crate::script::{Frames, MS, Pattern, Rng, SEC, Spec, Task, US};
+use crate::script::{Frames, MS, Pattern, Rng, SEC, Spec, Task, US, count};
 use crate::seeds::Fingerprint;
 
 pub(crate) const SLICE_NS: u64 = 3 * MS;
@@ -298,7 +298,6 @@ impl Machine {
         let background = self.tasks[task].spec.background;
         let divides = regime.busy && (!by_role || slice_divides(self.role_boost(task), background));
         let waiting_cnt = queue.len() + self.cpus[cpu].own_queue.len();
-        let count = |value: usize| u32::try_from(value).expect("BUG: more than 2^32 tasks");
         let slice_ns = slice_ns(
             SLICE_NS,
             self.parts.slice_ns_min(),

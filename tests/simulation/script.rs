@@ -210,6 +210,11 @@ impl Task {
     }
 }
 
+/// A number of tasks or CPUs, as the policy takes it.
+pub(crate) fn count(value: usize) -> u32 {
+    u32::try_from(value).expect("BUG: more than 2^32 of them")
+}
+
 /// A quantile (0..=100 %) of these; 0 of none.
 pub(crate) fn quantile(mut values: Vec<u64>, pct: usize) -> u64 {
     values.sort_unstable();

@@ -8,7 +8,7 @@ use scx_gamer::policy::{
 
 use crate::cpus::Cpu;
 use crate::machine::{CLOCK_START_NS, Machine, SLICE_NS, WAIT_BOUND_NS};
-use crate::script::Task;
+use crate::script::{Task, count};
 
 impl Machine {
     pub(crate) fn set_deadline(&mut self, task: usize) {
@@ -54,7 +54,6 @@ impl Machine {
     /// What a round of the queue takes that the CPUs of a cache share.
     fn crowd_ns(&self, cpu: usize) -> u64 {
         let llc = self.cpus[cpu].llc;
-        let count = |value: usize| u32::try_from(value).expect("BUG: more than 2^32 tasks");
         let cpu_cnt = count(self.cpus_of_llc(llc).len());
         crowd_ns(count(self.llcs[llc].queue.len()), cpu_cnt, SLICE_NS)
     }

@@ -73,10 +73,8 @@ fn an_input_event_brings_the_games_threads_forward() {
             assert_waits_are_bounded(&machine);
             waits_us(&machine, 4..8)
         };
-        // That others come later the more they are leaves nothing to a window here.
-        let parts = Parts::by_default().without(Feature::Crowd);
-        let with = played(parts);
-        let without = played(parts.without(Feature::InputWindow));
+        let with = played(Parts::by_default());
+        let without = played(Parts::by_default().without(Feature::InputWindow));
         println!("games waited p50, p90, p99 {with:?} us, without windows {without:?}");
         assert!(with[2] == 0 && without[2] > MS / US);
     });
@@ -113,10 +111,8 @@ fn fewer_refreshes_are_missed_with_a_frame_clock() {
             };
             seeds_of_runs(seed, RUN_CNT).map(run).sum()
         };
-        // Nor to a frame clock.
-        let parts = Parts::by_default().without(Feature::Crowd);
-        let with = missed_cnt(parts.with(Feature::FrameClock));
-        let without = missed_cnt(parts);
+        let with = missed_cnt(Parts::by_default().with(Feature::FrameClock));
+        let without = missed_cnt(Parts::by_default());
         println!(
             "{with} of 299 refreshes of {RUN_CNT} runs had nothing new, without a frame clock {without}"
         );

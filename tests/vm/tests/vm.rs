@@ -161,31 +161,13 @@ fn systemd_boots_and_passes_the_exit_code() {
 
 #[test]
 fn a_cpu_without_a_tick_is_kept_so_and_shared_on_6_18() {
-    let machine = Machine {
-        clock: Clock::Counted,
-        append: format!("nohz_full={}", guest::ticks::CPU),
-        limit: LIMIT,
-        ..Machine::default()
-    };
-    let outcome = boot("6.18", &machine, &this_program(&[TICKS]))
-        .finish(&mut show_as("nohz_full"))
-        .unwrap();
-    assert_eq!(outcome.code, 0);
+    let append = format!("nohz_full={}", guest::ticks::CPU);
+    passes_with("6.18", "nohz_full", &append, TICKS);
 }
 
 #[test]
 fn threads_of_gpu_interrupts_are_known_where_there_are_any() {
-    let machine = Machine {
-        clock: Clock::Counted,
-        append: "threadirqs".to_owned(),
-        limit: LIMIT,
-        ..Machine::default()
-    };
-    let command = this_program(&["interrupts_of_the_gpu"]);
-    let outcome = boot("7", &machine, &command)
-        .finish(&mut show_as("threadirqs"))
-        .unwrap();
-    assert_eq!(outcome.code, 0);
+    passes_with("7", "threadirqs", "threadirqs", "interrupts_of_the_gpu");
 }
 
 #[test]
@@ -241,6 +223,20 @@ fn topology_test(name: &str, llcs: u32, shape: vmtest::failure::Result<Shape>) {
     let llcs = llcs.to_string();
     let command = command.env(guest::topology::LLCS, &llcs).unwrap();
     passes("6.18", name, shape, &command);
+}
+
+/// Runs these guest tests on a kernel that was booted with these arguments.
+fn passes_with(kernel: &str, name: &str, append: &str, tests: &str) {
+    let machine = Machine {
+        clock: Clock::Counted,
+        append: append.to_owned(),
+        limit: LIMIT,
+        ..Machine::default()
+    };
+    let outcome = boot(kernel, &machine, &this_program(&[tests]))
+        .finish(&mut show_as(name))
+        .unwrap();
+    assert_eq!(outcome.code, 0);
 }
 
 /// Boots in counted time, so that a bound in the guest's clock means the same on a busy host; fails

@@ -5,14 +5,13 @@ use std::fs;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::Signal;
-use nix::unistd::Pid;
 
 use super::require_vm;
-use crate::support::built;
 use crate::support::daemon::{Daemon, sched_ext};
 use crate::support::game::{inject, mouse};
+use crate::support::{SELF, allow, built};
 
 /// More events than a ring of 64 KiB has room for.
 const FLOOD: i32 = 5000;
@@ -64,12 +63,10 @@ fn full_ring_drops_are_counted_and_nothing_else_breaks() {
     let mut device = mouse();
     let before = daemon.metrics();
     daemon.process().signal(Signal::SIGSTOP);
-    let all = nix::sched::sched_getaffinity(Pid::from_raw(0)).unwrap();
-    let mut one = CpuSet::new();
-    one.set(0).unwrap();
-    sched_setaffinity(Pid::from_raw(0), &one).unwrap();
+    let all = sched_getaffinity(SELF).unwrap();
+    allow(SELF, &[0]);
     inject(&mut device, FLOOD, None);
-    sched_setaffinity(Pid::from_raw(0), &all).unwrap();
+    sched_setaffinity(SELF, &all).unwrap();
     daemon.process().signal(Signal::SIGCONT);
     let sent = u64::from(FLOOD.unsigned_abs());
     let complete = daemon.wait_for_metrics(Duration::from_secs(5), |now| {

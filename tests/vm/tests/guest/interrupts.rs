@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{park_timeout, scope};
 use std::time::{Duration, Instant};
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use nix::sched::{sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt,
 };
-use nix::unistd::Pid;
 
 use super::network::loopback_up;
 use super::require_vm;
 use crate::support::daemon::Daemon;
+use crate::support::{SELF, allow};
 
 /// The CPU that has the interrupts.
 const CPU: usize = 0;
@@ -76,7 +76,7 @@ fn receivers() -> Vec<OwnedFd> {
 
 /// Where the free thread was when it woke during a rest, each time put on the CPU first.
 fn wake_beside_interrupts() -> Vec<usize> {
-    let all = sched_getaffinity(Pid::from_raw(0)).unwrap();
+    let all = sched_getaffinity(SELF).unwrap();
     let (ends, rests) = (AtomicBool::new(false), AtomicUsize::new(0));
     scope(|threads| {
         threads.spawn(|| receive_in_bursts(&ends, &rests));
@@ -84,9 +84,9 @@ fn wake_beside_interrupts() -> Vec<usize> {
         let mut woke_on = Vec::new();
         let began = Instant::now();
         while began.elapsed() < PLAY {
-            go_to(CPU);
+            allow(SELF, &[CPU]);
             let rest = rests.load(Ordering::SeqCst);
-            sched_setaffinity(Pid::from_raw(0), &all).unwrap();
+            sched_setaffinity(SELF, &all).unwrap();
             park_timeout(NAP);
             let own = sched_getcpu().unwrap();
             if rest % 2 == 1 && rests.load(Ordering::SeqCst) == rest {
@@ -98,16 +98,9 @@ fn wake_beside_interrupts() -> Vec<usize> {
     })
 }
 
-/// Binds the thread that calls it to this CPU.
-pub(super) fn go_to(cpu: usize) {
-    let mut only = CpuSet::new();
-    only.set(cpu).unwrap();
-    sched_setaffinity(Pid::from_raw(0), &only).unwrap();
-}
-
 /// Has the CPU receive, and rest in between; `rests` is odd during a rest.
 fn receive_in_bursts(ends: &AtomicBool, rests: &AtomicUsize) {
-    go_to(CPU);
+    allow(SELF, &[CPU]);
     let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     sender.set_broadcast(true).unwrap();
     while !ends.load(Ordering::SeqCst) {

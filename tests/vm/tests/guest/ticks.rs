@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::interrupts::go_to;
 use super::require_vm;
 use crate::support::daemon::Daemon;
+use crate::support::{SELF, allow};
 
 /// The CPU that the kernel may run without a tick.
 pub(crate) const CPU: usize = 1;
@@ -81,7 +81,7 @@ fn busy<'scope>(
     ends: &'scope AtomicBool,
 ) -> ScopedJoinHandle<'scope, Duration> {
     threads.spawn(|| {
-        go_to(CPU);
+        allow(SELF, &[CPU]);
         while !ends.load(Ordering::Relaxed) {
             // Not a hint that it spins, at which the emulator would go on with the other CPU.
             black_box(0);

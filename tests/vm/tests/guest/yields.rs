@@ -8,14 +8,12 @@ use std::process::Command;
 use std::thread::{park_timeout, yield_now};
 use std::time::Duration;
 
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::time::{ClockId, clock_getcpuclockid};
-use nix::unistd::Pid;
 use scx_gamer::policy::YIELD_SPIN_CNT;
 
 use super::require_vm;
 use crate::support::daemon::Daemon;
-use crate::support::start;
+use crate::support::{SELF, allow, start};
 
 const CPU: usize = 0;
 const TRIALS: usize = 40;
@@ -52,10 +50,8 @@ fn who_spins_on_yields_lets_others_go_first() {
     let device = File::open(DEVICE).unwrap();
     let mut daemon = Daemon::start(&[]);
     let hog = start(Command::new("/bin/sh").args(["-c", "while :; do :; done"]));
-    let mut cpu = CpuSet::new();
-    cpu.set(CPU).unwrap();
-    for pid in [Pid::from_raw(0), hog.pid()] {
-        sched_setaffinity(pid, &cpu).unwrap();
+    for pid in [SELF, hog.pid()] {
+        allow(pid, &[CPU]);
     }
     let its_time = clock_getcpuclockid(hog.pid()).unwrap();
     let plain = most_yields(its_time, None);

@@ -12,6 +12,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -70,6 +71,18 @@ pub(crate) fn wait_for(limit: Duration, mut condition: impl FnMut() -> bool) -> 
         }
         thread::park_timeout(Duration::from_millis(10));
     }
+}
+
+/// The thread that calls.
+pub(crate) const SELF: Pid = Pid::from_raw(0);
+
+/// Lets a thread run on these CPUs alone.
+pub(crate) fn allow(thread: Pid, cpus: &[usize]) {
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        set.set(*cpu).unwrap();
+    }
+    sched_setaffinity(thread, &set).unwrap();
 }
 
 /// Endless loops at nice 0, from when all of them run.

@@ -12,13 +12,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use gamesim::work::burn;
-use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
+use nix::sched::sched_getcpu;
 use nix::unistd::{Pid, gettid};
+use scx_utils::read_cpulist;
 
 use super::topology_of_cpus;
 use crate::guest::require_vm;
 use crate::support::daemon::Daemon;
-use crate::support::wait_for;
+use crate::support::{SELF, allow, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -28,22 +29,13 @@ fn nodes() -> Option<Vec<Vec<usize>>> {
     let lists = (0..).map(|node| fs::read_to_string(path(node)));
     let nodes: Vec<_> = lists
         .map_while(Result::ok)
-        .map(|list| cpus_of(&list))
+        .map(|list| read_cpulist(list.trim()).unwrap())
         .collect();
     if nodes.len() < 2 {
         println!("not here: there is one node");
         return None;
     }
     Some(nodes)
-}
-
-/// As in `0-3,8`.
-fn cpus_of(list: &str) -> Vec<usize> {
-    let ranges = list.trim().split(',').map(|range| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        first.parse().unwrap()..=last.parse::<usize>().unwrap()
-    });
-    ranges.flatten().collect()
 }
 
 /// The CPUs of each cache of these CPUs.
@@ -55,17 +47,6 @@ fn caches_of(cpus: &[usize]) -> Vec<Vec<usize>> {
     }
     caches.into_values().collect()
 }
-
-/// Lets a thread run on these CPUs alone; 0 is who calls.
-fn allow(thread: Pid, cpus: &[usize]) {
-    let mut set = CpuSet::new();
-    for cpu in cpus {
-        set.set(*cpu).unwrap();
-    }
-    sched_setaffinity(thread, &set).unwrap();
-}
-
-const SELF: Pid = Pid::from_raw(0);
 
 /// So long the thread that sleeps and wakes does so.
 const PLAY: Duration = Duration::from_secs(3);
