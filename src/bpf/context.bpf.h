@@ -35,6 +35,11 @@ static __always_inline bool is_among(const volatile u64 cpus[MAX_CPUS / 64], u32
 	return cpus[cpu / 64 & (MAX_CPUS / 64 - 1)] & 1ULL << cpu % 64;
 }
 
+static __always_inline bool is_this_cpu(s32 cpu)
+{
+	return cpu == (s32)bpf_get_smp_processor_id();
+}
+
 static __always_inline u32 get_llc(s32 cpu)
 {
 	return llc_cnt > 1 ? llc_of_cpu[(u32)cpu & (MAX_CPUS - 1)] & (MAX_LLCS - 1) : 0;

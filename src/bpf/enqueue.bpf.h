@@ -2,7 +2,7 @@
 /*
  * Enqueue: which queue a task waits in, under which deadline, and who will look for it.
  *
- *   woken, and to put off who runs there  straight to its CPU, before everything
+ *   woken, and to put off who runs here   straight to this CPU, before everything
  *   per-CPU kernel thread, just woken     straight to its CPU
  *   woken, with --power-save              perhaps straight to its CPU, so that no other wakes up
  *   one CPU only, or migration disabled   that CPU's own queue
@@ -145,13 +145,15 @@ static __always_inline bool goes_first(const struct arrival *who, u32 queue_idx)
 }
 
 /*
- * Whether a woken task may have the CPU that it wakes on at once: that CPU runs the task to be put
- * off, and nobody waits there who goes before the arrival.
+ * Whether a woken task may have its CPU at once: that one runs the task to be put off, and nobody waits
+ * there who goes before the arrival. Only where it is woken, or where no other CPU may come first, see
+ * select_idle_cpu().
  */
 static __always_inline bool may_take_home(struct task_struct *p, struct arrival *who,
 					  s32 home_cpu, u32 llc, u64 enq_flags)
 {
-	if (!takes_home || !(enq_flags & SCX_ENQ_WAKEUP) || (enq_flags & SCX_ENQ_REENQ) ||
+	if (!takes_home || !(who->fixed || is_this_cpu(home_cpu)) ||
+	    !(enq_flags & SCX_ENQ_WAKEUP) || (enq_flags & SCX_ENQ_REENQ) ||
 	    !goes_first(who, QUEUE_OF_CPU(home_cpu)) || !goes_first(who, QUEUE_OF_LLC(llc)))
 		return false;
 	return victim_of(p, who, home_cpu) == home_cpu;

@@ -51,7 +51,7 @@ const volatile bool placement_counts = true;
 /* A woken kernel thread of one CPU goes straight there. */
 const volatile bool kthreads_direct = true;
 
-/* A woken task may have the CPU of the one that it puts off at once, without a queue. */
+/* A task may have the CPU of the one that it puts off at once, without a queue, where it is woken. */
 const volatile bool takes_home = true;
 
 /* A CPU with nothing to do takes from the queues of other LLCs. */

@@ -41,7 +41,7 @@ pub enum Feature {
     Crowd,
     /// A thread that becomes runnable puts off a less urgent one
     Preempt,
-    /// A woken thread takes the CPU of the one that it puts off at once, without a queue
+    /// A thread takes the CPU of the one that it puts off at once, without a queue, where it is woken
     AtOnce,
     /// Who is put off by a brief real-time thread waits for that CPU instead of putting off another
     RtWaits,

@@ -51,7 +51,7 @@ pub struct Config {
     pub kthreads_direct: bool,
     /// An arrival may put off a running thread.
     pub arrivals_preempt: bool,
-    /// A woken thread takes the CPU of the one that it puts off at once.
+    /// A thread takes the CPU of the one that it puts off at once, where it is woken.
     pub takes_home: bool,
     /// Who calls `sched_yield` gives way to who it may be waiting for.
     pub yields_count: bool,

@@ -281,7 +281,8 @@ impl Machine {
         own_queue.is_empty() && self.llcs[*llc].queue.is_empty()
     }
 
-    /// The CPU that a waking task goes straight to, as `select_idle_cpu` finds it.
+    /// The CPU that a waking task goes straight to, as `select_idle_cpu` finds it. Here an idle CPU that is
+    /// called comes in no time, so where the task is woken makes no difference.
     pub(crate) fn direct_cpu(&self, task: usize) -> Option<usize> {
         let home = self.tasks[task].cpu;
         let may_choose = self.parts.has(Feature::Placement)

@@ -8,6 +8,7 @@
 
 mod guest;
 mod support;
+mod unit;
 
 use std::env;
 use std::fmt::Write as _;
@@ -56,16 +57,17 @@ fn other_packages_and_smt_on_newest_7() {
     package_tests("7");
 }
 
+/// The longest but the first two: tests begin by name, and one that begins last is waited for alone.
 #[test]
-fn two_caches_on_6_18() {
-    topology_test("6.18 2 LLCs", 2, Shape::new(Some(4), 2, None, 1, 1));
-}
-
-#[test]
-fn two_nodes_and_sixteen_cpus_on_6_18() {
+fn sixteen_cpus_of_two_nodes_on_6_18() {
     // Two caches on each.
     let shape = Shape::new(Some(16), 4, None, 2, 2);
     topology_test("6.18 2 nodes 16 CPUs", 4, shape);
+}
+
+#[test]
+fn two_caches_on_6_18() {
+    topology_test("6.18 2 LLCs", 2, Shape::new(Some(4), 2, None, 1, 1));
 }
 
 /// Goal: the profile names what each callback executes. Method: ten million instructions of a guest in which

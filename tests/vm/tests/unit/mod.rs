@@ -1,15 +1,13 @@
 //! Goal: the systemd unit gives the daemon what it needs and no more, brings it back, and gives up
 //! in the end. Method: one boot with systemd as init; `unit.sh` plays an administrator there.
 
-#![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
-
-use std::io::{Write, stderr};
 use std::path::Path;
 use std::time::Duration;
 
-use vmtest::guest::{GuestCommand, Vm};
-use vmtest::kernel::Kernel;
+use vmtest::guest::GuestCommand;
 use vmtest::machine::{Clock, Machine};
+
+use crate::{boot, show_as};
 
 #[test]
 fn unit_runs_restarts_and_gives_up() {
@@ -27,12 +25,8 @@ fn unit_runs_restarts_and_gives_up() {
     let script = include_str!("unit.sh");
     let checkout = checkout.to_str().unwrap();
     let command = GuestCommand::new(["bash", "-u", "-c", script, "unit.sh", checkout]);
-    let kernel = Kernel::ensure("6.18").unwrap_or_else(|failure| panic!("{failure}"));
-    let outcome = Vm::boot(&kernel, &machine, &command)
-        .unwrap_or_else(|failure| panic!("{failure}"))
-        .finish(&mut |chunk| {
-            let _ = stderr().write_all(chunk);
-        })
+    let outcome = boot("6.18", &machine, &command)
+        .finish(&mut show_as("unit"))
         .unwrap();
     assert_eq!(outcome.code, 0, "the script's output is above");
 }
