@@ -282,7 +282,11 @@ fn a_cpu_takes_from_its_own_node_before_another() {
             .map(|(after, before)| after - before)
             .collect::<Vec<_>>()
     };
-    assert!(gained(0).iter().all(|rounds| *rounds > 0));
-    assert!(gained(1).iter().all(|rounds| *rounds == 0));
+    let (near, far) = (gained(0), gained(1));
+    assert!(near.iter().all(|rounds| *rounds > 0));
+    // Later one may come from the other node: a CPU that ends a turn takes who waits before the kernel hands
+    // back whom it ran, and whoever looks in between sees nobody waiting here. Of an even choice
+    // between both caches there would be as many of each.
+    assert!(far.iter().sum::<u64>() * 2 < near.iter().sum());
     daemon.assert_in_charge();
 }
