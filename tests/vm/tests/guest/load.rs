@@ -192,8 +192,8 @@ fn performance_targets_change_and_power_save_packs() {
     let played = |flags: &[&str]| {
         let mut daemon = Daemon::start(flags);
         let load = ["--steam-app-id=42", "--load=hogs=4:nice19"];
-        let under_load = Game::start(2, &load).report(PATIENCE);
-        let alone = Game::start(2, &["--steam-app-id=42"]).report(PATIENCE);
+        let under_load = Game::start(4, &load).report(PATIENCE);
+        let alone = Game::start(4, &["--steam-app-id=42"]).report(PATIENCE);
         daemon.assert_in_charge();
         let metrics = daemon.metrics();
         println!(
