@@ -16,6 +16,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include "evidence.bpf.h"
+#include "policy_window.h"
 
 char _license[] SEC("license") = "GPL";
 

@@ -23,6 +23,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include "evidence.bpf.h"
+#include "policy_window.h"
 
 char _license[] SEC("license") = "GPL";
 

@@ -16,6 +16,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include "marks.bpf.h"
+#include "policy_net.h"
 
 char _license[] SEC("license") = "GPL";
 

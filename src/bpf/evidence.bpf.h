@@ -6,7 +6,7 @@
 #ifndef SCX_GAMER_EVIDENCE_BPF_H
 #define SCX_GAMER_EVIDENCE_BPF_H
 
-#include "intf.h"
+#include "intf_evidence.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

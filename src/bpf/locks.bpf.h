@@ -5,7 +5,7 @@
 #ifndef SCX_GAMER_LOCKS_BPF_H
 #define SCX_GAMER_LOCKS_BPF_H
 
-#include "intf.h"
+#include "intf_evidence.h"
 
 /* What the task waits for; ends with it, so that nothing is left of who dies in a wait. */
 struct {

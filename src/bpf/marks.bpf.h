@@ -7,6 +7,7 @@
 #define SCX_GAMER_MARKS_BPF_H
 
 #include "evidence.bpf.h"
+#include "policy_sample.h"
 
 /* A mark younger than this is not written again. */
 enum { MARK_GRAIN_NS = 100 * 1000 };
